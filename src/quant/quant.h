@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Face header of src/quant: schemes, the logical quantized tensor, and the registry of quantizers (tensor -> qtensor).
+ *
+ * The blocks that share a scale are described for any rank by one block size a dimension (pare_grid): tensor = the whole
+ * shape, channel on axis k = whole shape but 1 at k, group of g along axis k = 1 everywhere but g at k, tile = both sizes.
+ */
+#ifndef PARE_QUANT_H
+#define PARE_QUANT_H
+#include "base/base.h"
+#include "kernel/kernel.h"
+#include "num/num.h"
+
+typedef struct pare_grid {
+    int ndim;
+    int64_t shape[PARE_MAX_DIMS], block[PARE_MAX_DIMS], blocks[PARE_MAX_DIMS]; /* blocks = ceil(shape/block) */
+    int64_t numel, n_scales;
+} pare_grid;
+pare_status pare_grid_init(const pare_scheme *scheme, int ndim, const int64_t *shape, pare_grid *grid, pare_err *err);
+int64_t pare_grid_index(const pare_grid *grid, const int64_t *index); /* scale index of an element */
+
+/* What a stored zero means. */
+typedef enum pare_zero_kind {
+    PARE_ZERO_SYM = 0, /* every zero is 2^(bits-1); zeros == NULL */
+    PARE_ZERO_INT,     /* W = (u - zeros[g]) * scales[g] */
+    PARE_ZERO_SHIFT    /* W = u * scales[g] - shifts[g], each step rounded to scale_dtype (quanto's float shift) */
+} pare_zero_kind;
+
+struct pare_qtensor {
+    pare_scheme scheme;
+    pare_grid grid;
+    pare_zero_kind zero_kind;
+    uint8_t *codes;        /* [numel], one byte each; CODE_FLOAT: bit pattern */
+    float *scales;         /* [n_scales], values as stored */
+    int32_t *zeros;        /* [n_scales]; always filled for CODE_INT (2^(bits-1) when symmetric) */
+    float *shifts;         /* ZERO_SHIFT only */
+    int32_t *g_idx;        /* [cols] group of each input channel when not col / group_size, else NULL */
+    bool scale_after;      /* reserved for layouts that divide by the scale; false here */
+};
+pare_status pare_qtensor_new(const pare_scheme *scheme, int ndim, const int64_t *shape, pare_qtensor **out, pare_err *err); /* zeroed codes */
+
+/*
+ * Streaming form for matrices [rows, cols] whose blocks do not cross rows (channel axis 0, group along the last axis): the
+ * flow hands over some rows at a time and takes codes, scales and zeros for them. Per-tensor and per-column schemes need
+ * a first pass: see pare_quantizer.prepare.
+ */
+typedef struct pare_rows_in {
+    const void *data; pare_dtype dtype;      /* rows * cols elements, little-endian, contiguous */
+    int64_t row0, rows, cols;
+} pare_rows_in;
+typedef struct pare_rows_out {
+    uint8_t *codes;                          /* [rows, cols] */
+    float *scales; int32_t *zeros;           /* [rows, groups per row] (or the shared ones, filled by prepare, for tensor scope) */
+    pare_row_error error;                    /* of dequantized against input, summed over the rows in order */
+    int64_t nonfinite;
+} pare_rows_out;
+
+/* A quantizer: one file, one descriptor, one line in quantizers.def. Stateless; options arrive in the scheme. */
+typedef struct pare_quantizer {
+    const char *name, *help;
+    /* Does this quantizer serve the scheme? (first match in quantizers.def order wins) */
+    bool (*serves)(const pare_scheme *scheme);
+    pare_status (*check)(const pare_scheme *scheme, int ndim, const int64_t *shape, pare_err *err);
+    /* any rank, any grid; scale_in/zero_in NULL = find them */
+    pare_status (*quantize)(pare_ctx *ctx, const float *x, const float *scales_in, const int32_t *zeros_in, pare_qtensor *q, pare_err *err);
+    /* row-local streaming; scratch: pare_quantizer_scratch() bytes of the worker's own */
+    pare_status (*rows)(const pare_kernels *k, const pare_scheme *scheme, const pare_rows_in *in, void *scratch, pare_rows_out *out, pare_err *err);
+    size_t (*scratch)(const pare_scheme *scheme, int64_t cols);
+} pare_quantizer;
+const pare_quantizer *pare_quantizer_for(const pare_scheme *scheme);
+const pare_quantizer *const *pare_quantizers(void); /* NULL-terminated */
+/* True when a scheme's blocks never cross rows of a [rows, cols] matrix, so `rows` may be used block by block. */
+bool pare_scheme_row_local(const pare_scheme *scheme);
+int64_t pare_scheme_groups_per_row(const pare_scheme *scheme, int64_t cols);
+/* Fills name from the other fields ("W4A16:g64"). */
+void pare_scheme_make_name(pare_scheme *scheme);
+/* The registry of named schemes (schemes.def): name, help, scheme. NULL-terminated by name. */
+typedef struct pare_scheme_row { const char *name, *help; pare_scheme scheme; } pare_scheme_row;
+const pare_scheme_row *pare_schemes(int *n);
+/* dequantizes rows given codes etc. with the qtensor's exact rule; r0..r0+rows of a 2-D (or flattened to [shape0, rest]) tensor */
+pare_status pare_qtensor_dequant_rows(const pare_kernels *k, const pare_qtensor *q, int64_t row0, int64_t rows, float *out, pare_err *err);
+
+/* Error sums -> public struct. */
+void pare_row_error_add(pare_row_error *total, const pare_row_error *part); /* in a fixed order chosen by the caller */
+void pare_error_finish(const pare_row_error *sums, int64_t n, pare_error *out);
+#endif
