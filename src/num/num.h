@@ -32,4 +32,26 @@ bool pare_shape_numel(int ndim, const int64_t *shape, int64_t *numel);
 /* Packing without validation of code range, for trusted codes: one row of n codes under PARE_PACK_LSB into ceil(n*bits/8) bytes. */
 void pare_pack_lsb_row(int bits, int64_t n, const uint8_t *codes, uint8_t *dst);
 void pare_unpack_lsb_row(int bits, int64_t n, const uint8_t *src, uint8_t *codes);
+
+/*
+ * P1 into 32-bit words, no validation (codes < 2^bits), bits 1 ... 8; unused high bits of the last word are 0. `codes` is
+ * [rows, cols], one byte each; all of them are cache-blocked. dst words are in host order (little-endian hosts).
+ *   words    packs along a row                             dst [rows, ceil(cols*bits/32)]      compressed-tensors, AWQ gemv, qzeros
+ *   cols     packs down a column                           dst [ceil(rows*bits/32), cols]      zero points of compressed-tensors
+ *   words_t  packs along a row, stores the words transposed: dst [ceil(cols*bits/32), rows]    GPTQ qweight from codes [out, in]
+ */
+int64_t pare_lsb_words(int bits, int64_t n); /* ceil(n*bits/32) */
+void pare_pack_lsb_words(int bits, int64_t rows, int64_t cols, const uint8_t *codes, uint32_t *dst);
+void pare_unpack_lsb_words(int bits, int64_t rows, int64_t cols, const uint32_t *src, uint8_t *codes);
+void pare_pack_lsb_cols(int bits, int64_t rows, int64_t cols, const uint8_t *codes, uint32_t *dst);
+void pare_unpack_lsb_cols(int bits, int64_t rows, int64_t cols, const uint32_t *src, uint8_t *codes);
+void pare_pack_lsb_words_t(int bits, int64_t rows, int64_t cols, const uint8_t *codes, uint32_t *dst);
+void pare_unpack_lsb_words_t(int bits, int64_t rows, int64_t cols, const uint32_t *src, uint8_t *codes);
+/* P5 from codes [rows = out, cols = in] straight to AWQ's qweight [cols, rows/8] (rows a multiple of 8), and back. */
+void pare_pack_awq_t(int64_t rows, int64_t cols, const uint8_t *codes, uint32_t *dst);
+void pare_unpack_awq_t(int64_t rows, int64_t cols, const uint32_t *src, uint8_t *codes);
+/* dst [cols, rows] = src [rows, cols] transposed, cache-blocked; src and dst may not overlap. */
+void pare_transpose_u8(int64_t rows, int64_t cols, const uint8_t *src, uint8_t *dst);
+void pare_transpose_u16(int64_t rows, int64_t cols, const uint16_t *src, uint16_t *dst);
+void pare_transpose_u32(int64_t rows, int64_t cols, const uint32_t *src, uint32_t *dst);
 #endif
