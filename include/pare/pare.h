@@ -199,6 +199,7 @@ typedef struct pare_scheme {
     pare_dtype scale_dtype;   /**< f32, f16, bf16; PARE_DTYPE_NONE = the layout's choice, else f32 */
     pare_range range;
     pare_clip clip;
+    int zero_min;             /**< asymmetric: smallest zero point that may be used; set by layouts (GPTQ v1 cannot store 0: 1) */
     bool course;              /**< the course's own arithmetic, defects included (lesson numbers) */
     pare_act act;             /**< activations: how they will be quantized at run time */
     int act_bits;             /**< 16 or 32 = left in float */
