@@ -419,13 +419,13 @@ def main():
          {"params": norms, "weight_decay": 0.0}],
         lr=a.lr, betas=(0.9, 0.95))
     sampler = Sampler(torch, stream, a.context, a.batch, a.seed)
-    step, elapsed, best = 0, 0.0, math.inf
+    step, elapsed, best, mean = 0, 0.0, math.inf, None
     torch.manual_seed(a.seed)
 
     def save():
         torch.save({"model": model.state_dict(), "muon": muon.buf,
                     "adam": adam.state_dict(), "rng": torch.get_rng_state(),
-                    "step": step, "elapsed": elapsed, "best": best,
+                    "step": step, "elapsed": elapsed, "best": best, "mean": mean,
                     "epoch": sampler.epoch, "pos": sampler.pos},
                    work / "state.tmp")
         os.replace(work / "state.tmp", work / "state.pt")
@@ -435,7 +435,8 @@ def main():
         model.load_state_dict(s["model"])
         adam.load_state_dict(s["adam"])
         muon.buf = s["muon"]
-        step, elapsed, best = s["step"], s["elapsed"], s["best"]
+        step, elapsed = s["step"], s["elapsed"]
+        best, mean = s["best"], s["mean"]
         sampler.epoch = s["epoch"]
         if s["pos"]:
             sampler.next()              # makes the permutation of the epoch
@@ -454,14 +455,14 @@ def main():
     run = torch.compile(loss_of) if a.compile else loss_of
     log = open(work / "log.jsonl", "a", encoding="utf-8")
     model.train()
-    mean, start = None, time.monotonic() - elapsed
+    first, start = step, time.monotonic() - elapsed
     while not stop:
         elapsed = time.monotonic() - start
         progress = step / a.steps
         if a.minutes:
             progress = max(progress, elapsed / (60 * a.minutes))
         done = progress >= 1
-        if step and (done or step % a.eval_every == 0):
+        if step > first and (done or step % a.eval_every == 0):
             v = valid_loss(torch, model, valid, a.context)
             line = {"step": step, "seconds": round(elapsed, 1),
                     "progress": round(progress, 4), "epoch": sampler.epoch,
@@ -475,7 +476,7 @@ def main():
                 torch.save({"model": model.state_dict(), "loss": v,
                             "step": step}, work / "best.tmp")
                 os.replace(work / "best.tmp", work / "best.pt")
-        if step and (done or step % a.save_every == 0):
+        if step > first and (done or step % a.save_every == 0):
             save()
         if done:
             break
