@@ -218,10 +218,22 @@ typedef struct pare_qtensor pare_qtensor;
 /** Quantizes a row-major tensor. NaN/Inf: PARE_ERR_DATA. With course, see docs/lessons.md. */
 PARE_API pare_status pare_quantize(pare_ctx *ctx, const void *data, pare_dtype dtype, int ndim, const int64_t *shape, const pare_scheme *scheme,
                                    pare_qtensor **out, pare_err *err);
-/** The same with scale(s) and zero point(s) given: one, or one per block of the scheme's granularity. zeros may be NULL. */
+/**
+ * The same with scales and zero points given, one per block of the scheme's granularity (per tensor: one), in block order.
+ * zeros are in the domain of codes, 0 ... 2^bits-1; NULL = 2^(bits-1), the middle. Scales are rounded to scale_dtype.
+ */
 PARE_API pare_status pare_quantize_with(pare_ctx *ctx, const void *data, pare_dtype dtype, int ndim, const int64_t *shape,
                                         const pare_scheme *scheme, const float *scales, const int32_t *zeros, pare_qtensor **out,
                                         pare_err *err);
+/** What the course's helper functions compute for one block, in double as its Python prints it. */
+typedef struct pare_course_params {
+    double min, max;    /**< of the block, float32 values */
+    double scale;       /**< asymmetric (max - min) / (2^b - 1), symmetric max |x| / (2^(b-1) - 1) */
+    double zero_raw;    /**< signed domain, before clipping and rounding; 0 when symmetric */
+    int32_t zero;       /**< signed domain, -2^(b-1) ... 2^(b-1)-1; add 2^(b-1) for pare_quantize_with() */
+} pare_course_params;
+/** @return PARE_ERR_DATA where the course divides by zero (constant tensor; all zeros when symmetric) or meets NaN or Inf. */
+PARE_API pare_status pare_course_get_params(const float *data, int64_t n, int bits, bool symmetric, pare_course_params *out, pare_err *err);
 PARE_API void pare_qtensor_free(pare_qtensor *q);
 /** Writes numel f32 values. */
 PARE_API pare_status pare_dequantize(const pare_qtensor *q, float *out, pare_err *err);
