@@ -28,7 +28,8 @@ pare_status pare_check_cancel(const pare_ctx *ctx, pare_err *err);
 /*
  * Runs fn(arg, i, worker) for i in [0, n) on the context's threads (the caller works too); returns when all are done.
  * worker in [0, threads). Work must be cut by shape, never by thread count. If a call returns an error the rest is
- * skipped and the error of the lowest i that failed is returned.
+ * skipped and the error of the lowest i that failed is returned: the same one for every number of threads. A cancelled
+ * context counts as an error of the next i. Called from inside a task or a background task it runs serially in that thread.
  */
 typedef pare_status (*pare_task_fn)(void *arg, int64_t i, int worker, pare_err *err);
 pare_status pare_parallel(pare_ctx *ctx, int64_t n, pare_task_fn fn, void *arg, pare_err *err);
@@ -46,6 +47,11 @@ pare_status pare_background_start(pare_background *bg, pare_background_fn fn, vo
 pare_status pare_background_wait(pare_background *bg, pare_err *err);
 
 double pare_now(void);                /* monotonic seconds */
-uint64_t pare_peak_rss_bytes(void);   /* peak resident anonymous memory (mapped input pages apart) as far as the system tells */
+/*
+ * Peak resident anonymous memory (mapped input pages apart). The system keeps no such maximum, so it is the largest of the
+ * samples taken when a parallel loop ends, when progress is reported and now (at most one in 5 ms).
+ */
+uint64_t pare_peak_rss_bytes(void);
+void pare_sample_memory(void);        /* takes such a sample; cheap when the last one is recent */
 int pare_usable_cores(void);          /* sched_getaffinity and cgroup-aware */
 #endif

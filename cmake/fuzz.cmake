@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# fuzz/fuzz_<name>.c: with PARE_FUZZ a libFuzzer program; otherwise linked with fuzz/replay.c, which runs every file of
+# fuzz/corpus/<name>/ through it once, as a test.
+file(GLOB fuzz_sources CONFIGURE_DEPENDS fuzz/fuzz_*.c)
+foreach(source IN LISTS fuzz_sources)
+  get_filename_component(target ${source} NAME_WE)
+  string(REGEX REPLACE "^fuzz_" "" name ${target})
+  if(PARE_FUZZ)
+    add_executable(${target} ${source})
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+  elseif(PARE_TESTS AND EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/replay.c)
+    add_executable(${target} ${source} fuzz/replay.c)
+    add_test(NAME fuzz/${name} COMMAND ${target} ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name})
+    set_tests_properties(fuzz/${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300 LABELS fuzz)
+  else()
+    continue()
+  endif()
+  target_include_directories(${target} PRIVATE fuzz)
+  target_link_libraries(${target} PRIVATE pare_compile pare_static)
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/fuzz)
+endforeach()

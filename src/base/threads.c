@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker pool and the background task. Indices are handed out in order from one counter, and an index runs unless a
+ * lower one has failed; so the lowest failing index always runs, and its error is the one reported, whatever the timing.
+ */
+#include "base/threads.h"
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include "base/alloc.h"
+
+/* One parallel loop. */
+typedef struct loop {
+    pare_ctx *ctx;
+    pare_task_fn fn;
+    void *arg;
+    int64_t n;
+    atomic_llong next;    /* index to hand out */
+    atomic_llong lowest;  /* lowest index that failed so far, n = none */
+    pthread_mutex_t lock; /* of st and err */
+    pare_status st;
+    pare_err err;
+} loop;
+
+struct pare_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t work, done;
+    loop *job;            /* NULL = nothing to do */
+    uint64_t generation;  /* counts jobs, so that a worker takes each once */
+    int running;          /* workers still in the job */
+    bool stop;
+    int n;                /* workers, the caller apart */
+    struct worker { pthread_t id; struct pare_pool *pool; int index; } workers[];
+};
+
+/* Loops started inside a task run serially, under the task's own worker number. */
+static _Thread_local bool inside;
+static _Thread_local int my_worker;
+
+/* ---------------------------------------------------------------------------------------------------------- one loop */
+
+static void loop_failed(loop *l, int64_t i, pare_status st, const pare_err *err)
+{
+    pthread_mutex_lock(&l->lock);
+    if (i < atomic_load(&l->lowest)) {
+        atomic_store(&l->lowest, i);
+        l->st = st;
+        l->err = *err;
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void loop_run(loop *l, int worker)
+{
+    bool was_inside = inside;
+    int was_worker = my_worker;
+    inside = true;
+    my_worker = worker;
+    for (;;) {
+        int64_t i = atomic_fetch_add(&l->next, 1);
+        if (i >= atomic_load(&l->lowest)) break;
+        pare_err err;
+        err.code = PARE_OK;
+        err.text[0] = err.hint[0] = '\0';
+        pare_status st = pare_check_cancel(l->ctx, &err);
+        if (st == PARE_OK) st = l->fn(l->arg, i, worker, &err);
+        if (st != PARE_OK) loop_failed(l, i, st, &err);
+    }
+    inside = was_inside;
+    my_worker = was_worker;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- pool */
+
+static void *worker_main(void *arg)
+{
+    struct worker *me = arg;
+    struct pare_pool *pool = me->pool;
+    uint64_t seen = 0;
+    pthread_mutex_lock(&pool->lock);
+    for (;;) {
+        while (!pool->stop && (!pool->job || pool->generation == seen)) pthread_cond_wait(&pool->work, &pool->lock);
+        if (pool->stop) break;
+        seen = pool->generation;
+        loop *job = pool->job;
+        pthread_mutex_unlock(&pool->lock);
+        loop_run(job, me->index);
+        pthread_mutex_lock(&pool->lock);
+        if (--pool->running == 0) pthread_cond_signal(&pool->done);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+/* Threads of a library take no signals: those belong to the program's own. */
+static int start_thread(pthread_t *id, void *(*fn)(void *), void *arg)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(id, NULL, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+/* A pool of up to n workers: as many as the system grants. NULL when memory is gone. The work gets done either way. */
+static struct pare_pool *pool_new(int n)
+{
+    struct pare_pool *pool = pare_alloc_zero(1, sizeof *pool + (size_t)n * sizeof pool->workers[0]);
+    if (!pool) return NULL;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->work, NULL);
+    pthread_cond_init(&pool->done, NULL);
+    for (int i = 0; i < n; i++) {
+        pool->workers[i].pool = pool;
+        pool->workers[i].index = i + 1; /* the caller is worker 0 */
+        if (start_thread(&pool->workers[i].id, worker_main, &pool->workers[i]) != 0) break;
+        pool->n++;
+    }
+    return pool;
+}
+
+void pare_pool_free(struct pare_pool *pool)
+{
+    if (!pool) return;
+    pthread_mutex_lock(&pool->lock);
+    pool->stop = true;
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->lock);
+    for (int i = 0; i < pool->n; i++) pthread_join(pool->workers[i].id, NULL);
+    pthread_cond_destroy(&pool->done);
+    pthread_cond_destroy(&pool->work);
+    pthread_mutex_destroy(&pool->lock);
+    pare_dealloc(pool);
+}
+
+static void pool_run(struct pare_pool *pool, loop *job)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->job = job;
+    pool->generation++;
+    pool->running = pool->n;
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->lock);
+    loop_run(job, 0);
+    pthread_mutex_lock(&pool->lock);
+    while (pool->running > 0) pthread_cond_wait(&pool->done, &pool->lock);
+    pool->job = NULL;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+pare_status pare_parallel(pare_ctx *ctx, int64_t n, pare_task_fn fn, void *arg, pare_err *err)
+{
+    if (n <= 0) return PARE_OK;
+    loop job = {.ctx = ctx, .fn = fn, .arg = arg, .n = n, .st = PARE_OK};
+    atomic_init(&job.next, 0);
+    atomic_init(&job.lowest, n);
+    pthread_mutex_init(&job.lock, NULL);
+    bool alone = ctx->threads == 1 || n == 1 || inside;
+    if (!alone && !ctx->pool) ctx->pool = pool_new(ctx->threads - 1);
+    if (alone || !ctx->pool)
+        loop_run(&job, inside ? my_worker : 0);
+    else
+        pool_run(ctx->pool, &job);
+    pthread_mutex_destroy(&job.lock);
+    if (job.st != PARE_OK && err) *err = job.err;
+    pare_sample_memory();
+    return job.st;
+}
+
+/* ---------------------------------------------------------------------------------------------------- background task */
+
+struct pare_background {
+    pare_ctx *ctx;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t id;
+    bool has_thread, stop;
+    enum { IDLE, READY, BUSY, FINISHED } state;
+    pare_background_fn fn;
+    void *arg;
+    pare_status st;
+    pare_err err;
+};
+
+static void background_run(pare_background *bg)
+{
+    bool was_inside = inside;
+    inside = true; /* a loop inside must not meet the pool, which the caller is using */
+    bg->err.text[0] = bg->err.hint[0] = '\0';
+    bg->st = bg->fn(bg->arg, &bg->err);
+    inside = was_inside;
+}
+
+static void *background_main(void *arg)
+{
+    pare_background *bg = arg;
+    pthread_mutex_lock(&bg->lock);
+    for (;;) {
+        while (!bg->stop && bg->state != READY) pthread_cond_wait(&bg->changed, &bg->lock);
+        if (bg->state != READY) break;
+        bg->state = BUSY;
+        pthread_mutex_unlock(&bg->lock);
+        background_run(bg);
+        pthread_mutex_lock(&bg->lock);
+        bg->state = FINISHED;
+        pthread_cond_broadcast(&bg->changed);
+    }
+    pthread_mutex_unlock(&bg->lock);
+    return NULL;
+}
+
+pare_status pare_background_new(pare_ctx *ctx, pare_background **out, pare_err *err)
+{
+    *out = NULL;
+    pare_background *bg = pare_alloc_zero(1, sizeof *bg);
+    if (!bg) return pare_no_memory(err, "a background task", sizeof *bg);
+    bg->ctx = ctx;
+    pthread_mutex_init(&bg->lock, NULL);
+    pthread_cond_init(&bg->changed, NULL);
+    *out = bg;
+    return PARE_OK;
+}
+
+pare_status pare_background_wait(pare_background *bg, pare_err *err)
+{
+    pthread_mutex_lock(&bg->lock);
+    while (bg->state == READY || bg->state == BUSY) pthread_cond_wait(&bg->changed, &bg->lock);
+    pare_status st = bg->state == FINISHED ? bg->st : PARE_OK;
+    bg->state = IDLE;
+    pthread_mutex_unlock(&bg->lock);
+    if (st != PARE_OK && err) *err = bg->err;
+    return st;
+}
+
+pare_status pare_background_start(pare_background *bg, pare_background_fn fn, void *arg, pare_err *err)
+{
+    pare_status st = pare_background_wait(bg, err); /* at most one at a time; an error of the last one stops the next */
+    if (st != PARE_OK) return st;
+    bg->fn = fn;
+    bg->arg = arg;
+    if (bg->ctx->threads > 1 && !bg->has_thread) bg->has_thread = start_thread(&bg->id, background_main, bg) == 0;
+    if (!bg->has_thread) {
+        background_run(bg);
+        bg->state = FINISHED;
+        return PARE_OK;
+    }
+    pthread_mutex_lock(&bg->lock);
+    bg->state = READY;
+    pthread_cond_broadcast(&bg->changed);
+    pthread_mutex_unlock(&bg->lock);
+    return PARE_OK;
+}
+
+void pare_background_free(pare_background *bg)
+{
+    if (!bg) return;
+    pare_background_wait(bg, NULL);
+    if (bg->has_thread) {
+        pthread_mutex_lock(&bg->lock);
+        bg->stop = true;
+        pthread_cond_broadcast(&bg->changed);
+        pthread_mutex_unlock(&bg->lock);
+        pthread_join(bg->id, NULL);
+    }
+    pthread_cond_destroy(&bg->changed);
+    pthread_mutex_destroy(&bg->lock);
+    pare_dealloc(bg);
+}
