@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * 8-bit float codes: W ~ float8(u) * scale.
+ *
+ *   scale = absmax / max      max: largest finite value of the dtype, 448 for e4m3fn, 57344 for e5m2
+ *   u = float8(W / scale)     nearest, ties to even, saturating
+ *
+ * Scale per tensor, channel, group or tile (128 x 128 in DeepSeek-V3); a block of zeros has scale 1.
+ * Micikevicius et al. 2022, arXiv 2209.05433.
+ */
+#include <math.h>
+#include "quant/codes.h"
+
+static bool serves(const pare_scheme *s) { return s->kind == PARE_CODE_FLOAT; }
+
+/* Stored scale for the largest magnitude; never so large that the largest code becomes infinite. */
+static float scale_for(pare_dtype scale_dtype, double largest_code, double absmax)
+{
+    if (absmax == 0.0) return 1.0f;
+    const float scale = pare_scale_store(scale_dtype, absmax / largest_code);
+    return isinf((float)(scale * largest_code)) ? pare_scale_floor(scale_dtype, 3.4028234663852886e38 / largest_code) : scale;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- whole tensor */
+
+typedef struct find_job { pare_qtensor *q; double largest; } find_job;
+
+static pare_status find_block(void *arg, int64_t b, const pare_values *v, pare_err *err)
+{
+    const find_job *job = arg;
+    float most = 0.0f;
+    (void)err;
+    if (v->n > 0) v->k->absmax_groups(v->x, v->n, v->n, &most);
+    job->q->scales[b] = scale_for(job->q->scheme.scale_dtype, job->largest, most);
+    return PARE_OK;
+}
+
+typedef struct encode_job { const pare_kernels *k; const float *x; pare_qtensor *q; pare_view view; } encode_job;
+
+static pare_status encode_cut(void *arg, int64_t cut, int worker, pare_err *err)
+{
+    const encode_job *job = arg;
+    pare_qtensor *q = job->q;
+    const int64_t end = job->view.numel - cut * PARE_CUT < PARE_CUT ? job->view.numel : (cut + 1) * PARE_CUT;
+    (void)worker, (void)err;
+    for (int64_t at = cut * PARE_CUT; at < end;) {
+        const pare_span s = pare_view_span(&job->view, at, end);
+        for (int64_t i = 0; i < s.n; i += s.group)
+            job->k->f32_to_f8(q->codes + at + i, job->x + at + i, s.n - i < s.group ? s.n - i : s.group, q->scales[s.first + i / s.group],
+                              q->scheme.code_dtype);
+        at += s.n;
+    }
+    return PARE_OK;
+}
+
+static pare_status quantize(pare_ctx *ctx, const float *x, const float *scales_in, const int32_t *zeros_in, pare_qtensor *q, pare_err *err)
+{
+    find_job find = {q, pare_dtype_get_info(q->scheme.code_dtype)->max};
+    if (zeros_in != NULL) return pare_fail(err, PARE_ERR_USAGE, "float8 codes have no zero points");
+    pare_status st = scales_in != NULL ? pare_take_given(scales_in, NULL, q, err) : pare_for_blocks(ctx, x, &q->grid, find_block, &find, err);
+    if (st != PARE_OK) return st;
+    encode_job job = {.k = pare_quant_kernels(ctx), .x = x, .q = q};
+    pare_view_init(&q->grid, &job.view);
+    return pare_quant_parallel(ctx, pare_cuts(q->grid.numel), encode_cut, &job, err);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ rows */
+
+typedef struct row_job {
+    const pare_kernels *k;
+    const pare_scheme *scheme;
+    pare_dtype scale_dtype;
+    double largest;
+    int64_t n, group;
+    pare_row_scratch s;
+    float table[256];
+} row_job;
+
+static void encode_row(const row_job *job, const float *x, float *scales, uint8_t *codes, pare_row_error *e)
+{
+    job->k->absmax_groups(x, job->n, job->group, job->s.hi);
+    for (int64_t at = 0, g = 0; at < job->n; at += job->group, g++) {
+        const int64_t n = job->n - at < job->group ? job->n - at : job->group;
+        scales[g] = scale_for(job->scale_dtype, job->largest, job->s.hi[g]);
+        job->k->f32_to_f8(codes + at, x + at, n, scales[g], job->scheme->code_dtype);
+        for (int64_t i = 0; i < n; i++) job->s.y[at + i] = job->table[codes[at + i]] * scales[g];
+    }
+    job->k->row_error(x, job->s.y, job->n, e);
+}
+
+static pare_status quantize_rows(const pare_kernels *k, const pare_scheme *scheme, const pare_rows_in *in, void *scratch, pare_rows_out *out, pare_err *err)
+{
+    row_job job = {.k = k, .scheme = scheme, .n = in->cols};
+    const int64_t groups = pare_scheme_groups_per_row(scheme, in->cols);
+    job.scale_dtype = scheme->scale_dtype == PARE_DTYPE_NONE ? PARE_F32 : scheme->scale_dtype;
+    job.largest = pare_dtype_get_info(scheme->code_dtype)->max;
+    job.group = scheme->granularity == PARE_PER_GROUP && scheme->group_size < in->cols ? scheme->group_size : in->cols;
+    for (int u = 0; u < 256; u++) job.table[u] = pare_f8_to_f32(scheme->code_dtype, (uint8_t)u);
+    pare_row_scratch_cut(scheme, in->cols, scratch, &job.s);
+    out->error = (pare_row_error){0};
+    out->nonfinite = 0;
+    for (int64_t row = 0; row < in->rows && in->cols > 0; row++) {
+        const float *x;
+        pare_row_error e;
+        const pare_status st = pare_row_values(k, in, row, &job.s, &x, err);
+        if (st != PARE_OK) return st;
+        const int64_t bad = k->count_nonfinite(x, in->cols);
+        out->nonfinite += bad;
+        if (bad > 0) x = pare_row_sanitize(x, in->cols, &job.s);
+        encode_row(&job, x, out->scales + row * groups, out->codes + row * in->cols, &e);
+        pare_row_error_add(&out->error, &e);
+    }
+    return PARE_OK;
+}
+
+const pare_quantizer pare_q_float8 = {
+    .name = "float8",
+    .help = "8-bit float codes, W = float8(code) * scale; tensor, channel, group or tile",
+    .serves = serves,
+    .check = pare_scheme_check,
+    .quantize = quantize,
+    .rows = quantize_rows,
+    .scratch = pare_row_scratch_bytes,
+};
