@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pare_quantize_model and pare_convert_model: plan, stream, finish, and the rename that makes the result visible.
+ *
+ * Work happens in "OUT.partial" beside OUT. It becomes OUT by one rename after everything is flushed, so OUT is either
+ * absent, the old one, or complete. A cancelled or killed run leaves OUT.partial for --resume; any other failure removes it.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "flow/flow.h"
+#include <pare/report.h>
+
+/* --------------------------------------------------------------------------------------------- hashing of the inputs */
+
+typedef struct input_hashes { pare_ctx *ctx; const pare_store *store; char (*hex)[65]; } input_hashes;
+
+static pare_status hash_file(const input_hashes *h, const pare_map *map, char hex[65], pare_err *err) {
+    const size_t piece = (size_t)4 << 20;
+    pare_sha256 *sha = NULL;
+    pare_status st = pare_sha256_new(&sha, err);
+    for (size_t at = 0; st == PARE_OK && at < map->n; at += piece) {
+        st = pare_sha256_update(sha, map->at + at, map->n - at < piece ? map->n - at : piece, err);
+        if (st == PARE_OK) st = pare_check_cancel(h->ctx, err);
+    }
+    if (st == PARE_OK) st = pare_sha256_hex(sha, hex, err);
+    pare_sha256_free(sha);
+    return st;
+}
+
+static pare_status hash_inputs(void *arg, pare_err *err) {
+    const input_hashes *h = arg;
+    for (int i = 0; i < h->store->n_files; i++) {
+        const pare_status st = hash_file(h, &h->store->files[i].map, h->hex[i], err);
+        if (st != PARE_OK) return st;
+    }
+    return PARE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- the output folder */
+
+typedef struct job_paths { char *out, *partial, *old; } job_paths;
+
+static void clear_paths(job_paths *p) {
+    pare_dealloc(p->out);
+    pare_dealloc(p->partial);
+    pare_dealloc(p->old);
+}
+
+static pare_status make_paths(const char *out, job_paths *p, pare_err *err) {
+    pare_str s = {0};
+    size_t n = strlen(out);
+    while (n > 1 && out[n - 1] == '/') n--;
+    if (n == 0) return pare_fail(err, PARE_ERR_USAGE, "the output name is empty");
+    pare_str_addn(&s, out, n);
+    p->out = pare_str_take(&s);
+    pare_str_printf(&s, "%.*s.partial", (int)n, out);
+    p->partial = pare_str_take(&s);
+    pare_str_printf(&s, "%.*s.replaced", (int)n, out);
+    p->old = pare_str_take(&s);
+    return p->out && p->partial && p->old ? PARE_OK : pare_no_memory(err, out, n);
+}
+
+static bool same_file(const char *a, const char *b) {
+    struct stat sa, sb;
+    return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+static pare_status check_output(const job_paths *p, const pare_quantize_options *o, const char *source, pare_err *err) {
+    if (!pare_path_exists(p->out) || o->overwrite) {
+        if (pare_path_exists(p->out) && !pare_path_is_folder(p->out))
+            return pare_fail(err, PARE_ERR_EXISTS, "%s: exists and is not a folder", p->out);
+        if (same_file(p->out, source)) return pare_fail(err, PARE_ERR_USAGE, "%s: is the input, too", p->out);
+        return PARE_OK;
+    }
+    pare_fail(err, PARE_ERR_EXISTS, "%s: exists already", p->out);
+    return o->resume ? pare_hint(err, "it is complete: there is nothing to resume; --overwrite replaces it") : pare_hint(err, "--overwrite replaces it");
+}
+
+static pare_status publish(const job_paths *p, pare_err *err) {
+    char *journal = pare_path_join(p->partial, PARE_JOURNAL_NAME);
+    pare_status st;
+    if (!journal) return pare_no_memory(err, p->partial, 0);
+    unlink(journal);
+    pare_dealloc(journal);
+    if (!pare_path_exists(p->out)) return pare_rename_durable(p->partial, p->out, err);
+    if (pare_path_exists(p->old) && (st = pare_remove_tree(p->old, err)) != PARE_OK) return st;
+    if ((st = pare_rename_durable(p->out, p->old, err)) != PARE_OK) return st;
+    if ((st = pare_rename_durable(p->partial, p->out, err)) != PARE_OK) return st;
+    return pare_remove_tree(p->old, err);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ the job */
+
+typedef struct job {
+    pare_ctx *ctx;
+    pare_plan_kind kind;
+    const char *command;
+    const pare_quantize_options *options;
+    pare_store *store;
+    pare_weights *weights;
+    pare_plan *plan;
+    job_paths paths;
+    char (*shard_hash)[65], (*input_hash)[65];
+    pare_journal *journal;
+    pare_background *hasher;
+} job;
+
+static pare_status open_input(job *j, const char *model, pare_err *err) {
+    pare_status st = pare_store_open(model, &j->store, err);
+    if (st == PARE_OK) st = pare_weights_new(j->ctx, j->store, &j->weights, err);
+    if (st != PARE_OK) return st;
+    if (j->weights->unread)
+        return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: is quantized as '%s', which this version does not read", model, j->weights->unread);
+    if (j->kind == PARE_PLAN_QUANTIZE && j->weights->layout)
+        pare_log(j->ctx, PARE_LOG_WARNING, "%s: is quantized already (%s); its errors add up with the new ones", model, j->weights->layout->name);
+    return PARE_OK;
+}
+
+static pare_status prepare_folder(job *j, char fingerprint[65], pare_journal_state *state, pare_err *err) {
+    const bool resume = j->options->resume && pare_path_is_folder(j->paths.partial);
+    pare_status st = PARE_OK;
+    if (!resume && pare_path_exists(j->paths.partial)) {
+        /* taking the lock first keeps a second process from pulling the folder away under the first */
+        PARE_TRY(pare_journal_open(j->paths.partial, fingerprint, false, j->plan, &j->journal, state, j->shard_hash, err));
+        PARE_TRY(pare_remove_tree(j->paths.partial, err));
+        pare_journal_close(j->journal);
+        j->journal = NULL;
+    }
+    PARE_TRY(pare_make_folder(j->paths.partial, err));
+    PARE_TRY(pare_journal_open(j->paths.partial, fingerprint, resume, j->plan, &j->journal, state, j->shard_hash, err));
+out:
+    return st;
+}
+
+static pare_status run_job(job *j, pare_err *err) {
+    char fingerprint[65];
+    pare_journal_state state = {0};
+    input_hashes hashes = {j->ctx, j->store, NULL};
+    pare_status st = PARE_OK;
+    j->shard_hash = pare_alloc_zero((size_t)j->plan->n_shards, sizeof *j->shard_hash);
+    j->input_hash = pare_alloc_zero((size_t)j->store->n_files, sizeof *j->input_hash);
+    if (!j->shard_hash || !j->input_hash) return pare_no_memory(err, "job", 0);
+    PARE_TRY(pare_plan_fingerprint(j->plan, j->weights, j->options, fingerprint, err));
+    PARE_TRY(prepare_folder(j, fingerprint, &state, err));
+    hashes.hex = j->input_hash;
+    PARE_TRY(pare_background_new(j->ctx, &j->hasher, err));
+    PARE_TRY(pare_background_start(j->hasher, hash_inputs, &hashes, err));
+    const pare_stream_options so = {.memory = j->options->memory, .allow_nonfinite = j->options->allow_nonfinite};
+    PARE_TRY(pare_stream_run(j->ctx, j->plan, j->weights, j->paths.partial, &so, j->journal, &state, j->shard_hash, err));
+    PARE_TRY(pare_background_wait(j->hasher, err));
+    const pare_finish f = {.plan = j->plan, .weights = j->weights, .options = j->options, .command = j->command, .folder = j->paths.partial,
+                           .shard_hash = (const char(*)[65])j->shard_hash, .input_hash = (const char(*)[65])j->input_hash};
+    PARE_TRY(pare_finish_folder(j->ctx, &f, err));
+    PARE_TRY(publish(&j->paths, err));
+out:
+    if (st != PARE_OK) pare_background_wait(j->hasher, NULL);
+    return st;
+}
+
+/* What a failed run leaves: a cancelled one can be resumed, anything else is cleaned away. */
+static void after_failure(const job *j, pare_status st, pare_err *err) {
+    if (!j->journal) return;
+    if (st == PARE_ERR_CANCELLED)
+        pare_hint(err, "run again with --resume to go on from here");
+    else if (st != PARE_ERR_EXISTS)
+        pare_remove_tree(j->paths.partial, NULL);
+}
+
+static void clear_job(job *j) {
+    pare_background_free(j->hasher);
+    pare_journal_close(j->journal);
+    pare_dealloc(j->shard_hash);
+    pare_dealloc(j->input_hash);
+    pare_plan_free(j->plan);
+    pare_weights_free(j->weights);
+    pare_store_close(j->store);
+    clear_paths(&j->paths);
+}
+
+static pare_status run(pare_ctx *ctx, pare_plan_kind kind, const char *command, const char *model, const char *out,
+                       const pare_quantize_options *options, pare_job_result *result, pare_table **plan, pare_err *err) {
+    const double start = pare_now();
+    job j = {.ctx = ctx, .kind = kind, .command = command, .options = options};
+    pare_status st = PARE_OK;
+    if (plan) *plan = NULL;
+    PARE_TRY(make_paths(out, &j.paths, err));
+    if (!options->dry_run) PARE_TRY(check_output(&j.paths, options, model, err));
+    PARE_TRY(open_input(&j, model, err));
+    PARE_TRY(pare_plan_new(ctx, kind, j.weights, options, &j.plan, err));
+    if (!options->dry_run) PARE_TRY(run_job(&j, err));
+    if (plan) PARE_TRY(pare_plan_table(j.plan, plan, err));
+    if (result) {
+        *result = (pare_job_result){.input_bytes = j.plan->input_bytes, .output_bytes = j.plan->output_bytes, .quantized_tensors = j.plan->quantized,
+                                    .kept_tensors = j.plan->kept, .seconds = pare_now() - start, .peak_rss_bytes = pare_peak_rss_bytes()};
+        pare_plan_totals(j.plan, &result->bits_per_weight, &result->sqnr_db);
+    }
+out:
+    if (st != PARE_OK) after_failure(&j, st, err);
+    clear_job(&j);
+    return st;
+}
+
+pare_status pare_quantize_model(pare_ctx *ctx, const char *model, const char *out, const pare_quantize_options *options, pare_job_result *result,
+                                pare_table **plan, pare_err *err) {
+    return run(ctx, PARE_PLAN_QUANTIZE, "quantize", model, out, options, result, plan, err);
+}
+
+pare_status pare_convert_model(pare_ctx *ctx, const char *model, const char *out, bool dequantize, const pare_quantize_options *options,
+                               pare_job_result *result, pare_err *err) {
+    return run(ctx, dequantize ? PARE_PLAN_DEQUANTIZE : PARE_PLAN_CONVERT, dequantize ? "dequantize" : "convert", model, out, options, result, NULL, err);
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One step of a stream: copies, casts or quantizes the rows of one weight and hands its output tensors to the writer. */
+#include <stdio.h>
+#include <string.h>
+
+#include "flow/step.h"
+
+#define PIECE_ELEMENTS (INT64_C(1) << 17) /* about what a core's second-level cache holds with codes and floats */
+
+static pare_status bad_values(const char *name, int64_t count, pare_err *err) {
+    pare_fail(err, PARE_ERR_DATA, "%s: %lld value%s not finite (NaN or Inf)", name, (long long)count, count == 1 ? " is" : "s are");
+    return pare_hint(err, "--allow-nonfinite goes on: NaN becomes 0, Inf the largest finite value of its row");
+}
+
+/* Where a weight's stored values come from: the mapped tensor, or a layout's dequantized rows. */
+static bool is_plain(const pare_weight *w) { return w->layout == NULL; }
+
+static uint64_t chunk_bytes(const pare_stream *s) {
+    const uint64_t limit = s->options.memory ? s->options.memory / 8 : PARE_CHUNK_BYTES;
+    return limit < (UINT64_C(1) << 20) ? UINT64_C(1) << 20 : limit < PARE_CHUNK_BYTES ? limit : PARE_CHUNK_BYTES;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- keep */
+
+static pare_status emit_stored(pare_stream *s, const pare_plan_item *item, const pare_weight *w, pare_err *err) {
+    const uint8_t *data;
+    const pare_tensor *t = &s->weights->store->tensors[w->tensor];
+    const uint64_t piece = PARE_CHUNK_BYTES; /* in pieces, so that a cancel is seen */
+    pare_status st = pare_store_data(s->weights->store, w->tensor, &data, err);
+    (void)item;
+    for (uint64_t at = 0; st == PARE_OK && at < t->bytes; at += piece) {
+        const uint64_t n = t->bytes - at < piece ? t->bytes - at : piece;
+        st = pare_stream_emit(s, &(pare_emission){.at = {{data + at, (size_t)n}}, .n = 1}, err);
+    }
+    if (st == PARE_OK && !t->data) st = pare_stream_wait(s, err); /* a materialized copy goes away below */
+    if (st == PARE_OK || !t->data) pare_store_release(s->weights->store, w->tensor);
+    return st;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- cast */
+
+typedef struct cast_work {
+    pare_stream *s;
+    const pare_plan_item *item;
+    const pare_weight *w;
+    const uint8_t *data;     /* plain source */
+    int64_t first, n, piece; /* elements (plain) or rows (quantized source) of this chunk */
+    uint8_t *dst;
+    int64_t *lost;           /* per piece: finite values that became infinite */
+    float *scratch;          /* per worker: piece elements */
+    size_t scratch_n;
+} cast_work;
+
+static int64_t count_lost(const float *x, const void *y, pare_dtype dtype, int64_t n) {
+    int64_t lost = 0;
+    for (int64_t i = 0; i < n; i++) {
+        float back = 0;
+        const size_t size = pare_dtype_bytes(dtype, 1);
+        if (x[i] - x[i] != 0) continue;
+        if (pare_to_f32(&back, dtype, (const uint8_t *)y + (size_t)i * size, 1, NULL) == PARE_OK && back - back != 0) lost++;
+    }
+    return lost;
+}
+
+static pare_status cast_piece(void *arg, int64_t i, int worker, pare_err *err) {
+    const cast_work *c = arg;
+    const int64_t from = i * c->piece, n = c->n - from < c->piece ? c->n - from : c->piece;
+    const int64_t unit = c->data ? 1 : c->item->cols; /* elements a row of the counted kind */
+    float *x = c->scratch + (size_t)worker * c->scratch_n;
+    const size_t out_size = pare_dtype_bytes(c->item->dtype, 1);
+    uint8_t *dst = c->dst + (size_t)(from * unit) * out_size;
+    pare_status st;
+    if (c->data) {
+        const size_t in_size = pare_dtype_bytes(c->w->dtype, 1);
+        const uint8_t *src = c->data + (size_t)(c->first + from) * in_size;
+        if (c->w->dtype == PARE_F64 || c->item->dtype == PARE_F64) /* not through f32 */
+            return pare_convert(dst, c->item->dtype, src, c->w->dtype, n, false, err);
+        st = pare_to_f32(x, c->w->dtype, src, n, err);
+    } else
+        st = pare_weights_read(NULL, c->s->weights, c->item->weight, c->first + from, n, x, err);
+    if (st == PARE_OK) st = pare_from_f32(dst, c->item->dtype, x, n * unit, false, err);
+    if (st == PARE_OK && c->item->dtype != PARE_F32 && c->item->dtype != PARE_BF16) c->lost[i] = count_lost(x, dst, c->item->dtype, n * unit);
+    return st;
+}
+
+static pare_status emit_cast(pare_stream *s, const pare_plan_item *item, const pare_weight *w, pare_err *err) {
+    const bool plain = is_plain(w);
+    const size_t out_size = pare_dtype_bytes(item->dtype, 1);
+    const int64_t unit = plain ? 1 : item->cols, total = plain ? item->rows * item->cols : item->rows;
+    const int64_t align = w->scheme.granularity == PARE_PER_BLOCK && !plain && w->scheme.block[0] > 0 ? w->scheme.block[0] : 32;
+    const int64_t piece = plain ? PIECE_ELEMENTS : ((PIECE_ELEMENTS / (unit ? unit : 1)) / align + 1) * align;
+    const uint64_t per_piece = (uint64_t)piece * (uint64_t)unit * out_size;
+    const int64_t pieces = (int64_t)(chunk_bytes(s) / (per_piece ? per_piece : 1)) + 1;
+    cast_work c = {.s = s, .item = item, .w = w, .piece = piece, .scratch_n = (size_t)(piece * unit)};
+    pare_status st = PARE_OK;
+    int64_t lost = 0;
+    c.scratch = pare_alloc_aligned(64, c.scratch_n * sizeof(float) * (size_t)s->ctx->threads);
+    c.lost = pare_alloc_zero((size_t)pieces, sizeof *c.lost);
+    if (!c.scratch || !c.lost) {
+        st = pare_no_memory(err, item->name, c.scratch_n * sizeof(float));
+        goto out;
+    }
+    if (plain) PARE_TRY(pare_store_data(s->weights->store, w->tensor, &c.data, err));
+    for (c.first = 0; c.first < total; c.first += c.n) {
+        c.n = total - c.first < pieces * piece ? total - c.first : pieces * piece;
+        const size_t bytes = (size_t)(c.n * unit) * out_size;
+        const int64_t count = (c.n + piece - 1) / piece;
+        PARE_TRY(pare_stream_buffer(s, bytes, &c.dst, err));
+        memset(c.lost, 0, (size_t)pieces * sizeof *c.lost);
+        PARE_TRY(pare_parallel(s->ctx, count, cast_piece, &c, err));
+        for (int64_t i = 0; i < count; i++) lost += c.lost[i];
+        PARE_TRY(pare_stream_emit(s, &(pare_emission){.at = {{c.dst, bytes}}, .n = 1}, err));
+    }
+    if (lost && !s->options.allow_nonfinite) {
+        pare_fail(err, PARE_ERR_DATA, "%s: %lld value%s beyond the range of %s", item->name, (long long)lost, lost == 1 ? " is" : "s are",
+                  pare_dtype_get_info(item->dtype)->name);
+        st = pare_hint(err, "bf16 has the range of f32; --allow-nonfinite writes infinities");
+    }
+out:
+    if (plain && c.data && st == PARE_OK) pare_store_release(s->weights->store, w->tensor);
+    pare_dealloc_aligned(c.scratch);
+    pare_dealloc(c.lost);
+    return st;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- quantize */
+
+typedef struct quant_work {
+    pare_stream *s;
+    pare_plan_item *item;
+    const pare_weight *w;
+    const uint8_t *data;          /* plain source, else NULL */
+    const pare_qtensor *whole;    /* not NULL: codes are there already (schemes that cross rows) */
+    int64_t piece, groups;        /* rows a piece, scales a row */
+    int64_t row0, rows;           /* this chunk */
+    bool once;                    /* layout packs the whole layer in one call: pieces only make codes */
+    uint8_t *dst[PARE_MAX_PARTS]; /* part p's bytes; dst[0] starts at row0 when streamed */
+    bool streamed;                /* part 0 goes out chunk by chunk */
+    uint8_t *scratch; size_t scratch_n; /* per worker */
+    uint8_t *codes; float *scales; int32_t *zeros; /* once: of the whole layer */
+    pare_row_error *error;        /* per piece of the chunk */
+    int64_t *nonfinite;
+} quant_work;
+
+/* A worker's memory: codes, scales, zeros, f32 rows (quantized or repaired source), quantizer's own. */
+typedef struct worker_memory { uint8_t *codes; float *scales; int32_t *zeros; float *x; void *own; } worker_memory;
+
+static size_t up64(size_t n) { return (n + 63) & ~(size_t)63; }
+
+static size_t worker_bytes(const quant_work *q) {
+    const size_t cells = (size_t)(q->piece * q->item->cols), scales = (size_t)(q->piece * q->groups);
+    return up64(cells) + 2 * up64(scales * 4) + up64(cells * 4) + up64(q->item->method->scratch(&q->item->scheme, q->item->cols));
+}
+
+static worker_memory memory_of(const quant_work *q, int worker) {
+    const size_t cells = (size_t)(q->piece * q->item->cols), scales = (size_t)(q->piece * q->groups);
+    uint8_t *p = q->scratch + (size_t)worker * q->scratch_n;
+    worker_memory m;
+    m.codes = p, p += up64(cells);
+    m.scales = (float *)(void *)p, p += up64(scales * 4);
+    m.zeros = (int32_t *)(void *)p, p += up64(scales * 4);
+    m.x = (float *)(void *)p, p += up64(cells * 4);
+    m.own = p;
+    return m;
+}
+
+/* NaN -> 0, Inf -> the largest finite magnitude of its row. */
+static void repair(float *x, int64_t rows, int64_t cols) {
+    for (int64_t r = 0; r < rows; r++, x += cols) {
+        float most = 0;
+        for (int64_t c = 0; c < cols; c++)
+            if (x[c] - x[c] == 0 && (x[c] < 0 ? -x[c] : x[c]) > most) most = x[c] < 0 ? -x[c] : x[c];
+        for (int64_t c = 0; c < cols; c++)
+            if (x[c] - x[c] != 0) x[c] = x[c] != x[c] ? 0 : x[c] < 0 ? -most : most;
+    }
+}
+
+static pare_status load_f32(const quant_work *q, int64_t row, int64_t rows, float *x, pare_err *err) {
+    const int64_t cols = q->item->cols;
+    if (!q->data) return pare_weights_read(NULL, q->s->weights, q->item->weight, row, rows, x, err);
+    return pare_to_f32(x, q->w->dtype, q->data + (size_t)(row * cols) * pare_dtype_bytes(q->w->dtype, 1), rows * cols, err);
+}
+
+/* Codes, scales, zeros of rows [row, row+rows); a piece with NaN or Inf is done again on repaired values when allowed. */
+static pare_status quantize_rows(const quant_work *q, int64_t row, int64_t rows, const worker_memory *m, pare_rows_out *out, pare_err *err) {
+    const pare_dtype d = q->w->dtype;
+    const bool direct = q->data && (d == PARE_F32 || d == PARE_F16 || d == PARE_BF16);
+    pare_rows_in in = {.data = m->x, .dtype = PARE_F32, .row0 = row, .rows = rows, .cols = q->item->cols};
+    pare_status st = PARE_OK;
+    if (direct) {
+        in.data = q->data + (size_t)(row * in.cols) * pare_dtype_bytes(d, 1);
+        in.dtype = d;
+    } else
+        st = load_f32(q, row, rows, m->x, err);
+    if (st == PARE_OK) st = q->item->method->rows(q->s->ctx->kernels, &q->item->scheme, &in, m->own, out, err);
+    if (st != PARE_OK || out->nonfinite == 0 || !q->s->options.allow_nonfinite) return st;
+    const int64_t count = out->nonfinite;
+    if (direct && (st = load_f32(q, row, rows, m->x, err)) != PARE_OK) return st;
+    repair(m->x, rows, in.cols);
+    in.data = m->x;
+    in.dtype = PARE_F32;
+    st = q->item->method->rows(q->s->ctx->kernels, &q->item->scheme, &in, m->own, out, err);
+    out->nonfinite = count;
+    return st;
+}
+
+static pare_status pack_rows(const quant_work *q, int64_t row, int64_t rows, const uint8_t *codes, const float *scales, const int32_t *zeros, pare_err *err) {
+    const pare_plan_item *item = q->item;
+    const pare_pack_in in = {.scheme = &item->scheme, .rows_total = item->rows, .cols = item->cols, .row0 = row, .rows = rows,
+                             .codes = codes, .scales = scales, .zeros = zeros};
+    uint8_t *dst[PARE_MAX_PARTS];
+    for (int p = 0; p < item->n_parts; p++) dst[p] = q->dst[p] + pare_part_offset(&item->parts[p], row);
+    if (q->streamed) dst[0] -= pare_part_offset(&item->parts[0], q->row0);
+    return q->s->plan->layout->pack(q->s->ctx->kernels, &in, item->parts, item->n_parts, dst, err);
+}
+
+static pare_status quant_piece(void *arg, int64_t i, int worker, pare_err *err) {
+    quant_work *q = arg;
+    const int64_t row = q->row0 + i * q->piece, left = q->row0 + q->rows - row, rows = left < q->piece ? left : q->piece;
+    const worker_memory m = memory_of(q, worker);
+    pare_rows_out out = {.codes = m.codes, .scales = m.scales, .zeros = m.zeros};
+    if (q->once) {
+        out.codes = q->codes + row * q->item->cols;
+        out.scales = q->scales + row * q->groups;
+        out.zeros = q->zeros + row * q->groups;
+    }
+    pare_status st = quantize_rows(q, row, rows, &m, &out, err);
+    q->error[i] = out.error;
+    q->nonfinite[i] = out.nonfinite;
+    if (st == PARE_OK && !q->once && (out.nonfinite == 0 || q->s->options.allow_nonfinite))
+        st = pack_rows(q, row, rows, out.codes, out.scales, out.zeros, err);
+    return st;
+}
+
+/* Which parts does this step write, and is part 0 streamed? Small parts lie in one buffer, emitted at the end. */
+static bool step_has(const pare_stream *s, const pare_plan_step *step, int part) {
+    const pare_plan_shard *sh = &s->plan->shards[step->shard];
+    for (int64_t i = 0; i < step->n; i++)
+        if (sh->owner[step->first + i].part == part) return true;
+    return false;
+}
+
+static pare_status emit_parts(pare_stream *s, const quant_work *q, const pare_plan_step *step, uint8_t **held, pare_err *err) {
+    const pare_plan_shard *sh = &s->plan->shards[step->shard];
+    pare_emission e = {.owned = *held};
+    *held = NULL;
+    for (int64_t i = 0; i < step->n; i++) {
+        const int p = sh->owner[step->first + i].part;
+        if (p == 0 && q->streamed) continue;
+        e.at[e.n].data = q->dst[p];
+        e.at[e.n++].n = (size_t)pare_part_bytes(&q->item->parts[p]);
+    }
+    return pare_stream_emit(s, &e, err);
+}
+
+static void add_errors(quant_work *q, int64_t pieces, int64_t *nonfinite) {
+    for (int64_t i = 0; i < pieces; i++) {
+        pare_row_error_add(&q->item->error, &q->error[i]);
+        *nonfinite += q->nonfinite[i];
+    }
+}
+
+/* All chunks of the layer; part 0 leaves as it is made when the layout lets it. */
+static pare_status run_chunks(quant_work *q, const pare_plan_step *step, int64_t chunk_rows, pare_err *err) {
+    const pare_part *part0 = &q->item->parts[0];
+    const bool wanted = step_has(q->s, step, 0);
+    int64_t nonfinite = 0;
+    pare_status st;
+    for (q->row0 = 0; q->row0 < q->item->rows; q->row0 += q->rows) {
+        q->rows = q->item->rows - q->row0 < chunk_rows ? q->item->rows - q->row0 : chunk_rows;
+        const int64_t pieces = (q->rows + q->piece - 1) / q->piece;
+        const size_t bytes = (size_t)(pare_part_offset(part0, q->row0 + q->rows) - pare_part_offset(part0, q->row0));
+        if (q->streamed && (st = pare_stream_buffer(q->s, bytes, &q->dst[0], err)) != PARE_OK) return st;
+        if ((st = pare_parallel(q->s->ctx, pieces, quant_piece, q, err)) != PARE_OK) return st;
+        add_errors(q, pieces, &nonfinite);
+        if (q->streamed && wanted && (nonfinite == 0 || q->s->options.allow_nonfinite) &&
+            (st = pare_stream_emit(q->s, &(pare_emission){.at = {{q->dst[0], bytes}}, .n = 1}, err)) != PARE_OK)
+            return st;
+        if ((st = pare_check_cancel(q->s->ctx, err)) != PARE_OK) return st;
+    }
+    if (nonfinite && !q->s->options.allow_nonfinite) return bad_values(q->item->name, nonfinite, err);
+    if (nonfinite) pare_log(q->s->ctx, PARE_LOG_WARNING, "%s: %lld values that are not finite were replaced", q->item->name, (long long)nonfinite);
+    if (q->once) return pack_rows(q, 0, q->item->rows, q->codes, q->scales, q->zeros, err);
+    return PARE_OK;
+}
+
+/* Memory for the parts that are held back until the end of the layer: one block, which is also an emission slot. */
+static pare_status place_parts(quant_work *q, uint8_t **held, pare_err *err) {
+    size_t n = 0;
+    for (int p = q->streamed ? 1 : 0; p < q->item->n_parts; p++) n += up64((size_t)pare_part_bytes(&q->item->parts[p]));
+    *held = pare_alloc_aligned(64, n ? n : 64);
+    if (!*held) return pare_no_memory(err, q->item->name, n);
+    uint8_t *at = *held;
+    for (int p = q->streamed ? 1 : 0; p < q->item->n_parts; p++) {
+        q->dst[p] = at;
+        at += up64((size_t)pare_part_bytes(&q->item->parts[p]));
+    }
+    return PARE_OK;
+}
+
+static pare_status place_work(quant_work *q, int64_t chunk_pieces, pare_err *err) {
+    const pare_plan_item *item = q->item;
+    const size_t scales = (size_t)(item->rows * q->groups);
+    q->scratch_n = up64(worker_bytes(q));
+    q->scratch = pare_alloc_aligned(64, q->scratch_n * (size_t)q->s->ctx->threads);
+    q->error = pare_alloc_zero((size_t)chunk_pieces, sizeof *q->error);
+    q->nonfinite = pare_alloc_zero((size_t)chunk_pieces, sizeof *q->nonfinite);
+    if (q->once) {
+        q->codes = pare_alloc_aligned(64, (size_t)(item->rows * item->cols));
+        q->scales = pare_alloc_zero(scales, sizeof *q->scales);
+        q->zeros = pare_alloc_zero(scales, sizeof *q->zeros);
+    }
+    if (!q->scratch || !q->error || !q->nonfinite || (q->once && (!q->codes || !q->scales || !q->zeros)))
+        return pare_no_memory(err, item->name, q->scratch_n);
+    return PARE_OK;
+}
+
+static void clear_work(quant_work *q) {
+    pare_dealloc_aligned(q->scratch);
+    pare_dealloc_aligned(q->codes);
+    pare_dealloc(q->scales);
+    pare_dealloc(q->zeros);
+    pare_dealloc(q->error);
+    pare_dealloc(q->nonfinite);
+}
+
+/* Schemes whose scale is shared across rows: the layer in f32, quantized as a whole, packed in one call. */
+static pare_status quantize_whole(quant_work *q, const pare_plan_step *step, pare_err *err) {
+    pare_plan_item *item = q->item;
+    const int64_t shape[2] = {item->rows, item->cols};
+    const size_t n = (size_t)(item->rows * item->cols);
+    pare_qtensor *t = NULL;
+    float *x = pare_alloc_aligned(64, n * sizeof *x), *row = pare_alloc_aligned(64, (size_t)item->cols * sizeof *row);
+    uint8_t *held = NULL;
+    pare_status st = PARE_OK;
+    if (!x || !row) {
+        st = pare_no_memory(err, item->name, n * sizeof *x);
+        goto out;
+    }
+    PARE_TRY(load_f32(q, 0, item->rows, x, err));
+    const int64_t bad = q->s->ctx->kernels->count_nonfinite(x, (int64_t)n);
+    if (bad && !q->s->options.allow_nonfinite) {
+        st = bad_values(item->name, bad, err);
+        goto out;
+    }
+    if (bad) repair(x, item->rows, item->cols);
+    PARE_TRY(pare_qtensor_new(&item->scheme, 2, shape, &t, err));
+    PARE_TRY(pare_quantizer_for(&item->scheme)->quantize(q->s->ctx, x, NULL, NULL, t, err));
+    for (int64_t r = 0; r < item->rows; r++) {
+        pare_row_error e;
+        PARE_TRY(pare_qtensor_dequant_rows(q->s->ctx->kernels, t, r, 1, row, err));
+        q->s->ctx->kernels->row_error(x + r * item->cols, row, item->cols, &e);
+        pare_row_error_add(&item->error, &e);
+    }
+    PARE_TRY(place_parts(q, &held, err));
+    PARE_TRY(pack_rows(q, 0, item->rows, t->codes, t->scales, t->zeros, err));
+    PARE_TRY(emit_parts(q->s, q, step, &held, err));
+out:
+    pare_dealloc_aligned(held);
+    pare_dealloc_aligned(x);
+    pare_dealloc_aligned(row);
+    pare_qtensor_free(t);
+    return st;
+}
+
+static pare_status quantize_streamed(quant_work *q, const pare_plan_step *step, pare_err *err) {
+    const pare_plan_item *item = q->item;
+    const int64_t align = pare_parts_align(item->parts, item->n_parts);
+    uint8_t *held = NULL;
+    pare_status st = PARE_OK;
+    q->once = align == 0;
+    q->streamed = !q->once && item->parts[0].place == PARE_PART_ROWS;
+    q->groups = pare_scheme_groups_per_row(&item->scheme, item->cols);
+    const int64_t unit = q->once ? 1 : align, rows = PIECE_ELEMENTS / item->cols;
+    q->piece = rows / unit > 0 ? rows / unit * unit : unit;
+    if (q->piece > item->rows) q->piece = (item->rows + unit - 1) / unit * unit;
+    const uint64_t bytes0 = pare_part_bytes(&item->parts[0]), per_row = bytes0 / (uint64_t)item->rows + 1;
+    int64_t chunk_pieces = (int64_t)(chunk_bytes(q->s) / (per_row * (uint64_t)q->piece)) + 1;
+    if (!q->streamed) chunk_pieces = (item->rows + q->piece - 1) / q->piece;
+    PARE_TRY(place_work(q, chunk_pieces, err));
+    PARE_TRY(place_parts(q, &held, err));
+    PARE_TRY(run_chunks(q, step, chunk_pieces * q->piece, err));
+    PARE_TRY(emit_parts(q->s, q, step, &held, err));
+out:
+    pare_dealloc_aligned(held);
+    clear_work(q);
+    return st;
+}
+
+static pare_status emit_quantized(pare_stream *s, const pare_plan_step *step, const pare_weight *w, pare_err *err) {
+    quant_work q = {.s = s, .item = &s->plan->items[step->item], .w = w};
+    pare_status st = PARE_OK;
+    q.item->error = (pare_row_error){0};
+    if (is_plain(w) && (st = pare_store_data(s->weights->store, w->tensor, &q.data, err)) != PARE_OK) return st;
+    st = pare_scheme_row_local(&q.item->scheme) ? quantize_streamed(&q, step, err) : quantize_whole(&q, step, err);
+    q.item->measured = st == PARE_OK;
+    if (q.data) pare_store_release(s->weights->store, w->tensor);
+    return st;
+}
+
+pare_status pare_stream_step(pare_stream *s, const pare_plan_step *step, pare_err *err) {
+    const pare_plan_item *item = &s->plan->items[step->item];
+    const pare_weight *w = &s->weights->at[item->weight];
+    switch (item->action) {
+    case PARE_ACTION_KEEP: return emit_stored(s, item, w, err);
+    case PARE_ACTION_CAST: return emit_cast(s, item, w, err);
+    case PARE_ACTION_QUANTIZE: return emit_quantized(s, step, w, err);
+    case PARE_ACTION_DROP: break;
+    }
+    return PARE_OK;
+}
