@@ -68,7 +68,8 @@ PARE_API pare_status pare_json_take(pare_json *j, char **out, pare_err *err);
 typedef enum pare_colormap {
     PARE_CMAP_COOLWARM = 1, /**< diverging blue - grey - red, as in the course */
     PARE_CMAP_WHITE,        /**< no colour: white cells */
-    PARE_CMAP_HEAT          /**< white to red, for magnitudes */
+    PARE_CMAP_HEAT,         /**< white to red, for magnitudes */
+    PARE_CMAP_GROUPS        /**< one pale colour per whole number: which cells belong together */
 } pare_colormap;
 
 /** One panel: a matrix of cells with printed values. */
