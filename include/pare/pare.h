@@ -294,6 +294,8 @@ typedef struct pare_model_info {
     bool tied_embeddings;      /**< config says tie_word_embeddings */
 } pare_model_info;
 
+/** Path of MODEL: itself when it exists, else a Hub id looked up in hub_cache (NULL = none). Free with pare_free(). */
+PARE_API pare_status pare_find_model(const char *model, const char *hub_cache, char **path, pare_err *err);
 /** MODEL as in the manual: folder, file, *.index.json, or a Hub id when hub_cache (a folder) is given. Only headers are read. */
 PARE_API pare_status pare_model_open(pare_ctx *ctx, const char *path, const char *hub_cache, pare_model **out, pare_err *err);
 PARE_API void pare_model_close(pare_model *model);

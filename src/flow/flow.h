@@ -15,10 +15,6 @@
 #include "method/method.h"
 #include "quant/quant.h"
 
-/* ---------------------------------------------------------------------------------------------------------- resolve.c */
-/* MODEL on the command line -> path of a folder or file; a Hub id is looked up in hub_cache. Heap text, pare_dealloc. */
-pare_status pare_resolve_model(const char *model, const char *hub_cache, char **path, pare_err *err);
-
 /* ---------------------------------------------------------------------------------------------------------- classify.c */
 typedef enum pare_role {
     PARE_ROLE_LINEAR = 1, /* dense weight [out, in] */

@@ -48,7 +48,7 @@ out:
     return st;
 }
 
-pare_status pare_resolve_model(const char *model, const char *hub_cache, char **path, pare_err *err) {
+pare_status pare_find_model(const char *model, const char *hub_cache, char **path, pare_err *err) {
     char owner[256], name[256], revision[128] = "main";
     pare_str repo = {0};
     pare_status st;

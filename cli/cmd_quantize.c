@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pare quantize MODEL -o OUT: the main job. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "cli.h"
+#include "job.h"
+
+static void print_summary(const cli *c, const pare_job_result *r, const char *out, bool dry) {
+    char from[32], to[32], rss[32];
+    cli_format_bytes(r->input_bytes, from);
+    cli_format_bytes(r->output_bytes, to);
+    cli_format_bytes(r->peak_rss_bytes, rss);
+    cli_print("%s %s: %s -> %s (%.2fx smaller), %lld tensors quantized, %lld kept, %.3f bits per quantized weight\n", dry ? "would write" : "wrote", out, from,
+              to, r->output_bytes ? (double)r->input_bytes / (double)r->output_bytes : 0.0, (long long)r->quantized_tensors, (long long)r->kept_tensors,
+              r->bits_per_weight);
+    if (!dry) cli_print("signal to quantization noise %.2f dB; %.2f s, %s of memory at most\n", r->sqnr_db, r->seconds, rss);
+    if (!dry && !c->quiet) cli_print("details of every tensor: %s/pare.json\n", out);
+}
+
+int cli_job_json(const cli *c, const pare_job_result *r, const pare_table *plan, bool dry) {
+    pare_json *j = NULL;
+    pare_err err = {0};
+    if (pare_json_new(2, &j, &err) != PARE_OK) return cli_fail(c, &err);
+    pare_json_object(j, NULL);
+    pare_json_int(j, "input_bytes", (int64_t)r->input_bytes);
+    pare_json_int(j, "output_bytes", (int64_t)r->output_bytes);
+    pare_json_int(j, "quantized_tensors", r->quantized_tensors);
+    pare_json_int(j, "kept_tensors", r->kept_tensors);
+    pare_json_real(j, "bits_per_weight", r->bits_per_weight);
+    pare_json_real(j, "sqnr_db", dry ? NAN : r->sqnr_db);
+    pare_json_real(j, "seconds", r->seconds);
+    pare_json_int(j, "peak_rss_bytes", (int64_t)r->peak_rss_bytes);
+    if (plan) pare_json_table(j, "plan", plan);
+    pare_json_end(j);
+    return cli_print_json(c, j);
+}
+
+/* MODEL may be a Hub id. */
+const char *cli_model_path(cli *c, const char *model) {
+    char *path = NULL;
+    if (pare_find_model(model, c->hub_cache, &path, &c->err) != PARE_OK) {
+        cli_fail(c, &c->err);
+        return NULL;
+    }
+    return path;
+}
+
+bool cli_job_options(const cli *c, pare_quantize_options *o) {
+    int64_t seed = 0;
+    bool given = false;
+    *o = (pare_quantize_options){.method = cli_text(c, "method"), .format = cli_text(c, "format"), .container = cli_text(c, "container"),
+                                 .dtype = cli_text(c, "dtype"), .recipe = cli_text(c, "recipe"), .resume = cli_has(c, "resume"),
+                                 .overwrite = cli_has(c, "overwrite"), .dry_run = cli_has(c, "dry-run"),
+                                 .allow_nonfinite = cli_has(c, "allow-nonfinite")};
+    o->n_ignore = cli_list(c, "ignore", &o->ignore);
+    o->n_only = cli_list(c, "only", &o->only);
+    o->n_set = cli_list(c, "set", &o->set);
+    if (!cli_size(c, "memory", &o->memory) || !cli_size(c, "shard-size", &o->shard_size) || !cli_int(c, "seed", 0, INT64_MAX, &seed)) return false;
+    o->seed = (uint64_t)seed;
+    if (o->resume && o->overwrite) return cli_usage(c, "--resume and --overwrite exclude each other"), false;
+    if (!cli_scheme(c, &o->scheme, &given)) return false;
+    if (!given) o->scheme.bits = 0; /* the recipe's default, else W8A16 */
+    return true;
+}
+
+void cli_job_clear(pare_quantize_options *o) {
+    free((void *)o->ignore);
+    free((void *)o->only);
+    free((void *)o->set);
+}
+
+static int run(cli *c) {
+    static const char *const later[] = {"calibration", "samples", "seq-len", "report"};
+    pare_quantize_options o;
+    pare_job_result r;
+    pare_table *plan = NULL;
+    const char *out = cli_text(c, "output");
+    int code;
+    for (int i = 0; i < 4; i++)
+        if (cli_has(c, later[i])) {
+            snprintf(c->err.text, sizeof c->err.text, "--%s: this version has no %s; its methods need no data", later[i], i < 3 ? "calibration" : "HTML reports");
+            c->err.code = PARE_ERR_UNSUPPORTED;
+            return cli_fail(c, &c->err);
+        }
+    if (!out && !cli_has(c, "dry-run")) return cli_usage(c, "needs -o OUT");
+    if (!cli_job_options(c, &o)) return 2;
+    const char *model = cli_model_path(c, c->argv[0]);
+    if (!model) {
+        cli_job_clear(&o);
+        return 1;
+    }
+    if (pare_quantize_model(c->ctx, model, out ? out : "OUT", &o, &r, o.dry_run ? &plan : NULL, &c->err) != PARE_OK)
+        code = cli_fail(c, &c->err);
+    else if (c->json)
+        code = cli_job_json(c, &r, plan, o.dry_run);
+    else {
+        cli_progress_end();
+        code = plan ? cli_print_table(c, plan) : 0;
+        print_summary(c, &r, out ? out : "OUT", o.dry_run);
+    }
+    pare_table_free(plan);
+    cli_job_clear(&o);
+    pare_free((void *)model);
+    return code;
+}
+
+static const cli_flag flags[] = {
+    {"output", 'o', "OUT", "folder to make", false},
+    CLI_SCHEME_FLAGS,
+    {"method", 0, "NAME", "how codes are chosen (default rtn; pare list methods)", false},
+    {"format", 0, "NAME", "layout of the result (default compressed-tensors; pare list layouts)", false},
+    {"container", 0, "NAME", "file format (default safetensors)", false},
+    {"ignore", 0, "PATTERN", "leave these tensors as they are", true},
+    {"only", 0, "PATTERN", "quantize these tensors and no others", true},
+    {"recipe", 0, "FILE", "rules in JSON: which tensor gets what", false},
+    {"dtype", 0, "T", "float format of what is not quantized (default: as stored)", false},
+    {"set", 0, "KEY=VALUE", "an option of the method", true},
+    {"memory", 0, "SIZE", "working memory to aim at", false},
+    {"shard-size", 0, "SIZE", "largest weight file (default 5GB)", false},
+    {"seed", 0, "S", "for methods that use randomness", false},
+    {"resume", 0, NULL, "go on with an interrupted run", false},
+    {"overwrite", 0, NULL, "replace OUT if it exists", false},
+    {"dry-run", 'n', NULL, "print the plan, write nothing", false},
+    {"allow-nonfinite", 0, NULL, "go on when a weight holds NaN or Inf", false},
+    {"calibration", 0, "FILE", "text for methods that look at activations (none in this version)", false},
+    {"samples", 0, "N", "calibration windows", false},
+    {"seq-len", 0, "L", "tokens per calibration window", false},
+    {"report", 0, "FILE", "HTML report (not in this version)", false},
+    {0},
+};
+
+const cli_command cli_cmd_quantize = {
+    .name = "quantize", .args = "MODEL -o OUT", .summary = "Make a model smaller, in a layout that other tools load",
+    .details = "Defaults: --scheme W8A16 (8 bit, symmetric, per output channel), --method rtn, --format compressed-tensors.\n"
+               "Dense and convolution weights are quantized; the output head, embeddings, norms and routers stay as they are.\n"
+               "OUT becomes a complete folder: weights, config.json, tokenizer files, and pare.json with what was done,\n"
+               "hashes and the error of every tensor. An interrupted run leaves OUT.partial; --resume goes on with it.\n\n"
+               "  pare quantize MODEL -o small --scheme W4A16\n"
+               "  pare quantize MODEL -o small --scheme W4A16_ASYM:g64 --format awq\n"
+               "  pare quantize MODEL -o small --bits 3 --group-size 64 --clip mse --ignore 'model.layers.0.*'",
+    .flags = flags, .min_args = 1, .max_args = 1, .method_options_of = "quantize", .run = run};
