@@ -35,9 +35,9 @@ static pare_status find_rule(pare_pack_rule rule, int bits, int64_t rows, int64_
 
 pare_status pare_packed_bytes(pare_pack_rule rule, int bits, int64_t rows, int64_t cols, size_t *bytes, pare_err *err)
 {
-    const pare_pack_case *p;
+    const pare_pack_case *p = NULL;
     const pare_status st = find_rule(rule, bits, rows, cols, &p, err);
-    if (st != PARE_OK) return st;
+    if (st != PARE_OK || !p) return st;
     if (!p->bytes(bits, rows, cols, bytes))
         return pare_fail(err, PARE_ERR_USAGE, "packing %s: [%lld, %lld] codes overflow", p->name, (long long)rows, (long long)cols);
     return PARE_OK;
@@ -61,9 +61,9 @@ static int64_t first_wide(int bits, int64_t n, const uint8_t *codes)
 
 pare_status pare_pack(pare_pack_rule rule, int bits, int64_t rows, int64_t cols, const uint8_t *codes, void *dst, pare_err *err)
 {
-    const pare_pack_case *p;
+    const pare_pack_case *p = NULL;
     const pare_status st = find_rule(rule, bits, rows, cols, &p, err);
-    if (st != PARE_OK) return st;
+    if (st != PARE_OK || !p) return st;
     const int64_t n = rows * cols, bad = first_wide(bits, n, codes);
     if (bad < n)
         return pare_fail(err, PARE_ERR_DATA, "packing %s: code %d at [%lld, %lld] does not fit in %d bits", p->name, codes[bad],
@@ -74,9 +74,9 @@ pare_status pare_pack(pare_pack_rule rule, int bits, int64_t rows, int64_t cols,
 
 pare_status pare_unpack(pare_pack_rule rule, int bits, int64_t rows, int64_t cols, const void *src, uint8_t *codes, pare_err *err)
 {
-    const pare_pack_case *p;
+    const pare_pack_case *p = NULL;
     const pare_status st = find_rule(rule, bits, rows, cols, &p, err);
-    if (st != PARE_OK) return st;
+    if (st != PARE_OK || !p) return st;
     p->unpack(bits, rows, cols, src, codes);
     return PARE_OK;
 }
