@@ -53,11 +53,18 @@ struct pare_jdoc {
  * value, and nothing can leak when memory runs out halfway. At all other times it is what the application had set before.
  */
 static _Thread_local pare_arena *parse_arena;
+static _Thread_local bool parse_starved; /* an allocation failed: jansson reports that in more than one way */
 static json_malloc_t app_malloc;
 static json_free_t app_free;
 static pthread_once_t jansson_once = PTHREAD_ONCE_INIT;
 
-static void *jansson_alloc(size_t n) { return parse_arena ? pare_arena_alloc(parse_arena, n) : app_malloc(n); }
+static void *jansson_alloc(size_t n)
+{
+    if (!parse_arena) return app_malloc(n);
+    void *ptr = pare_arena_alloc(parse_arena, n);
+    if (!ptr) parse_starved = true;
+    return ptr;
+}
 
 static void jansson_free(void *ptr)
 {
@@ -265,9 +272,10 @@ static pare_status parse_into(pare_jdoc *doc, const char *text, size_t n, bool r
     json_error_t why;
     builder b = {.arena = &doc->arena, .respelled = respelled};
     parse_arena = &scratch;
+    parse_starved = false;
     json_t *tree = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
     parse_arena = NULL;
-    if (!tree && json_error_code(&why) == json_error_out_of_memory)
+    if (!tree && parse_starved)
         st = pare_no_memory(err, where, n);
     else if (!tree)
         st = pare_fail(err, PARE_ERR_FORMAT, "%s: line %d column %d: %s", where, why.line, why.column, why.text);
