@@ -368,9 +368,14 @@ typedef struct pare_estimate_options {
     int64_t ctx_tokens;      /**< KV cache for this many tokens; 0 = none */
     bool train;              /**< add gradients and optimizer states */
     int64_t group_size;      /**< scales counted for this group; 0 = per output channel */
-    pare_dtype scale_dtype;  /**< NONE = f16 */
+    pare_dtype dtype;        /**< what the quantized rows leave in float is stored in this; NONE = f16 */
+    pare_dtype scale_dtype;  /**< NONE = as dtype */
+    bool all_layers;         /**< the output head is quantized, too */
+    const char *format;      /**< layout whose extra tensors count ("quanto": two f32 scalars a layer); NULL = none */
+    const char *const *ignore; /**< patterns of layers that stay in float */
+    size_t n_ignore;
 } pare_estimate_options;
-/** MODEL: checkpoint, a config.json, or a count such as "7B". Rows of bytes, one a storage choice. */
+/** MODEL: checkpoint, a config.json, or a count such as "7B". One row a storage choice: storage, weights, scales, rest, total (bytes). */
 PARE_API pare_status pare_estimate(pare_ctx *ctx, const char *model, const pare_estimate_options *options, pare_table **out, pare_err *err);
 
 typedef struct pare_sweep_options {

@@ -5,6 +5,7 @@
 
 #include "flow/flow.h"
 #include "kernel/kernel.h"
+#include "model/model.h"
 #include <pare/report.h>
 
 static pare_status columns(pare_table *t, const char *const keys[], pare_err *err) {
@@ -111,6 +112,14 @@ static pare_status list_options(pare_ctx *ctx, pare_table *t, pare_err *err) {
     return st;
 }
 
+static pare_status list_archs(pare_ctx *ctx, pare_table *t, pare_err *err) {
+    pare_status st = columns(t, (const char *const[]){"name", "sizes", "runs", "about", NULL}, err);
+    (void)ctx;
+    for (const pare_arch *const *a = pare_archs(); st == PARE_OK && *a; a++)
+        st = row(t, (const char *const[]){(*a)->name, "yes", "not in this version", (*a)->help}, err);
+    return st;
+}
+
 /* The README's support matrix. */
 static pare_status list_support(pare_ctx *ctx, pare_table *t, pare_err *err) {
     pare_status st = columns(t, (const char *const[]){"what", "name", "read", "write", "details", NULL}, err);
@@ -126,11 +135,12 @@ static pare_status list_support(pare_ctx *ctx, pare_table *t, pare_err *err) {
 
 static const struct { const char *name; pare_status (*fill)(pare_ctx *, pare_table *, pare_err *); } registries[] = {
     {"schemes", list_schemes}, {"methods", list_methods}, {"quantizers", list_quantizers}, {"formats", list_formats}, {"layouts", list_layouts},
-    {"kernels", list_kernels}, {"dtypes", list_dtypes},   {"options", list_options},       {"support", list_support}};
+    {"kernels", list_kernels}, {"dtypes", list_dtypes},   {"options", list_options},       {"support", list_support},
+    {"archs", list_archs}};
 
 pare_status pare_list(pare_ctx *ctx, const char *what, pare_table **out, pare_err *err) {
     *out = NULL;
-    if (strcmp(what, "archs") == 0 || strcmp(what, "ops") == 0)
+    if (strcmp(what, "ops") == 0)
         return pare_fail(err, PARE_ERR_UNSUPPORTED, "list %s: this version does not run models yet, so it has none", what);
     for (size_t i = 0; i < sizeof registries / sizeof *registries; i++) {
         if (strcmp(registries[i].name, what) != 0) continue;
@@ -145,5 +155,5 @@ pare_status pare_list(pare_ctx *ctx, const char *what, pare_table **out, pare_er
         return st;
     }
     pare_fail(err, PARE_ERR_USAGE, "list: there is no registry '%s'", what);
-    return pare_hint(err, "schemes methods quantizers formats layouts kernels dtypes options support");
+    return pare_hint(err, "schemes methods quantizers formats layouts archs kernels dtypes options support");
 }

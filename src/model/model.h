@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Face header of src/model: one arch_*.c a family, ending in a const pare_arch, plus one line in archs.def. Today an
+ * architecture lists the tensors that a config.json implies (its skeleton), which is what sizes are estimated from before
+ * any weight is there; the graph that runs the model will be the same file's second half.
+ */
+#ifndef PARE_MODEL_H
+#define PARE_MODEL_H
+#include "base/base.h"
+#include "file/file.h"
+#include "num/num.h"
+
+typedef enum pare_skeleton_kind {
+    PARE_SKEL_LINEAR = 1, /* weight of a dense layer */
+    PARE_SKEL_HEAD,       /* weight of the output head */
+    PARE_SKEL_PARAMETER,  /* any other float parameter; counted in the model's dtype */
+    PARE_SKEL_BUFFER_FLOAT, /* float buffer: counted in the model's dtype */
+    PARE_SKEL_BUFFER      /* buffer of a fixed dtype (masks, position ids) */
+} pare_skeleton_kind;
+
+typedef struct pare_skeleton_row {
+    const char *name;
+    pare_skeleton_kind kind;
+    pare_dtype dtype;     /* BUFFER only */
+    int ndim;
+    int64_t shape[4];
+    uint64_t numel;
+    bool tied;            /* shares the storage of an earlier row: takes no bytes */
+} pare_skeleton_row;
+
+/* Sizes that the key-value cache needs. */
+typedef struct pare_cache_shape { int64_t layers, kv_heads, head_dim; } pare_cache_shape;
+
+typedef struct pare_skeleton {
+    pare_arena arena;
+    PARE_VEC(pare_skeleton_row) rows;
+    pare_cache_shape cache;      /* zeros when the model generates nothing */
+    bool failed;                 /* an allocation failed, or a size overflowed: checked once at the end */
+} pare_skeleton;
+void pare_skeleton_clear(pare_skeleton *s);
+
+typedef struct pare_arch {
+    const char *name, *help;
+    const char *const *model_types; /* config.json model_type values, NULL-terminated */
+    /* Appends every tensor of the model that config describes. A missing or absurd value is one clear error. */
+    pare_status (*skeleton)(const pare_jval *config, pare_skeleton *out, pare_err *err);
+} pare_arch;
+const pare_arch *const *pare_archs(void);                 /* NULL-terminated */
+const pare_arch *pare_arch_find(const char *model_type);  /* NULL when unknown */
+/* Skeleton of a config; unknown model_type: PARE_ERR_UNSUPPORTED. */
+pare_status pare_skeleton_of(const pare_jval *config, const char *where, pare_skeleton *out, pare_err *err);
+
+/* ------------------------------------------------------------------------------------------- for arch_*.c */
+/* name: printf with prefix and up to one layer number already formatted by the caller. */
+void pare_skel_add(pare_skeleton *s, pare_skeleton_kind kind, pare_dtype dtype, const char *name, int ndim, const int64_t *shape);
+void pare_skel_linear(pare_skeleton *s, const char *module, int64_t out, int64_t in, bool bias);     /* .weight [out,in], .bias [out] */
+void pare_skel_head(pare_skeleton *s, const char *module, int64_t out, int64_t in, bool bias, bool tied);
+void pare_skel_embedding(pare_skeleton *s, const char *module, int64_t n, int64_t dim);
+void pare_skel_norm(pare_skeleton *s, const char *module, int64_t dim, bool bias);
+void pare_skel_conv(pare_skeleton *s, const char *module, int64_t out, int64_t in, int64_t k, bool bias);
+const char *pare_skel_name(pare_skeleton *s, const char *format, ...) __attribute__((format(printf, 2, 3))); /* arena text; "" when memory is gone */
+
+/* Whole numbers of a config, with bounds, so that an absurd value is an error and not an overflow. */
+typedef struct pare_config_int { const char *key; int64_t *value; int64_t or_else; /* < 0: required */ int64_t max; } pare_config_int;
+pare_status pare_config_ints(const pare_jval *config, const pare_config_int *wanted, pare_err *err); /* ends with key NULL */
+#endif
