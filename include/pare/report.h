@@ -108,6 +108,32 @@ typedef struct pare_chart {
 PARE_API pare_status pare_plot_chart(const char *path, const pare_chart *chart, pare_err *err);
 PARE_API pare_status pare_draw_chart(const pare_chart *chart, int width, bool color, char **out, pare_err *err);
 
+/** One row of bit boxes, highest bit first: how a number format or a packed byte is laid out. */
+typedef struct pare_bit_field {
+    const char *name; /**< below the boxes, or NULL */
+    const char *bits; /**< one box a character: "01111101" */
+    int group;        /**< fields of one group share a colour */
+} pare_bit_field;
+typedef struct pare_bit_row {
+    const char *label;            /**< left of the boxes */
+    const pare_bit_field *fields; /**< n_fields */
+    int n_fields;
+    const char *note;             /**< right of the boxes, or NULL */
+} pare_bit_row;
+PARE_API pare_status pare_plot_bits(const char *path, const char *title, const pare_bit_row *rows, int n, pare_err *err);
+PARE_API pare_status pare_draw_bits(const pare_bit_row *rows, int n, bool color, char **out, pare_err *err);
+
+/** A linear quantizer as two number lines: real values above, the codes that they become below, each code at scale * (code - zero). */
+typedef struct pare_number_line {
+    const char *title;
+    double scale;
+    int zero, qmin, qmax;
+    const float *values; /**< n real values */
+    int64_t n;
+} pare_number_line;
+PARE_API pare_status pare_plot_number_lines(const char *path, const char *title, const pare_number_line *lines, int n, pare_err *err);
+PARE_API pare_status pare_draw_number_lines(const pare_number_line *lines, int n, int width, bool color, char **out, pare_err *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -11,6 +11,15 @@ int64_t pare_block_start(int64_t n, int64_t blocks, int64_t i) {
     return i * whole + i * rest / blocks;
 }
 
+void pare_panel_title(const pare_panel *panel, const pare_cells *cells, char title[160], char note[160]) {
+    const char *const text = panel->title ? panel->title : "", *const cut = strchr(text, '\n');
+    snprintf(title, 160, "%.*s", (int)(cut ? cut - text : (long)strlen(text)), text);
+    if (cut && cells->note[0]) /* means of means: the caller has said what its cells are */
+        snprintf(note, 160, "%s, shown as %lld x %lld", cut + 1, (long long)cells->rows, (long long)cells->cols);
+    else
+        snprintf(note, 160, "%s", cut ? cut + 1 : cells->note);
+}
+
 void pare_block_note(int64_t rows, int64_t cols, int64_t cell_rows, int64_t cell_cols, char out[96]) {
     const bool even = rows % cell_rows == 0 && cols % cell_cols == 0;
     snprintf(out, 96, "%lld x %lld, each cell the mean of %s%lld x %lld", (long long)rows, (long long)cols, even ? "" : "about ",
@@ -91,6 +100,7 @@ void pare_cell_text(const pare_panel *panel, double value, char out[48]) {
     const char *const format = panel->format ? panel->format : "%.2f";
     out[0] = 0;
     if (format[0]) snprintf(out, 48, format, value);
+    if (out[0] == '-' && out[1 + strspn(out + 1, "0.")] == 0) memmove(out, out + 1, strlen(out)); /* no "-0.00" */
 }
 
 int pare_cells_text_width(const pare_panel *panel, const pare_cells *cells, char longest[48]) {

@@ -21,6 +21,9 @@ void pare_cell_text(const pare_panel *panel, double value, char out[48]);
 /* Largest width in characters over all cell texts. *longest (may be NULL) receives that text. */
 int pare_cells_text_width(const pare_panel *panel, const pare_cells *cells, char longest[48]);
 
+/* The panel's title, and the smaller line below it: what follows '\n' in the title, or what was averaged. */
+void pare_panel_title(const pare_panel *panel, const pare_cells *cells, char title[160], char note[160]);
+
 /* First index of block i when n elements are cut into `blocks` blocks of nearly equal size. */
 int64_t pare_block_start(int64_t n, int64_t blocks, int64_t i);
 /* "each cell the mean of 32 x 64", with "about" when blocks differ in size. */

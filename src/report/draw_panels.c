@@ -30,12 +30,6 @@ static void set_ground(pare_str *s, pare_rgb c) { set_color(s, 48, c); }
 static void set_ink(pare_str *s, pare_rgb c) { set_color(s, 38, c); }
 static void reset(pare_str *s) { pare_str_add(s, "\x1b[0m"); }
 
-static void block_title(block *b) {
-    const char *const title = b->panel->title ? b->panel->title : "", *const cut = strchr(title, '\n');
-    snprintf(b->title, sizeof b->title, "%.*s", (int)(cut ? cut - title : (long)strlen(title)), title);
-    snprintf(b->note, sizeof b->note, "%s%s%s", cut ? cut + 1 : "", cut && b->cells.note[0] ? "; " : "", b->cells.note);
-}
-
 /* Chooses numbers, half blocks or means for one panel. */
 static pare_status block_init(block *b, const pare_panel *panel, int width, bool color, pare_err *err) {
     pare_status st;
@@ -63,7 +57,7 @@ static pare_status block_init(block *b, const pare_panel *panel, int width, bool
         } while (b->cell * (int)b->cells.cols > width && most > 0);
         b->numbers = true;
     }
-    block_title(b);
+    pare_panel_title(panel, &b->cells, b->title, b->note);
     b->lines = (int)(b->numbers ? b->cells.rows : (b->cells.rows + 1) / 2);
     if (b->cells.cols == 0) b->lines = 0;
     const int text = pare_text_width(b->title), note = pare_text_width(b->note), cells = b->cell * (int)b->cells.cols;

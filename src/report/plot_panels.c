@@ -30,13 +30,6 @@ typedef struct place {
 static double larger(double a, double b) { return a > b ? a : b; }
 static double smaller(double a, double b) { return a < b ? a : b; }
 
-/* Title and the smaller second line: what follows '\n', and what block means have to say. */
-static void place_title(place *p, const pare_panel *panel) {
-    const char *const title = panel->title ? panel->title : "", *const cut = strchr(title, '\n');
-    snprintf(p->title, sizeof p->title, "%.*s", (int)(cut ? cut - title : (long)strlen(title)), title);
-    snprintf(p->note, sizeof p->note, "%s%s%s", cut ? cut + 1 : "", cut && p->cells.note[0] ? "; " : "", p->cells.note);
-}
-
 /* Cell size: PANEL units shared by the columns, more when the numbers need it. */
 static void place_cells(place *p, const pare_panel *panel) {
     const double rows = larger((double)p->cells.rows, 1), cols = larger((double)p->cells.cols, 1);
@@ -142,7 +135,7 @@ static pare_status lay_out(const pare_panel *panels, int n, const char *title, p
     for (int i = 0; i < n; i++) {
         const pare_status st = pare_cells_init(&panels[i], MAX_SIDE, MAX_SIDE, &places[i].cells, err);
         if (st != PARE_OK) return st;
-        place_title(&places[i], &panels[i]);
+        pare_panel_title(&panels[i], &places[i].cells, places[i].title, places[i].note);
         place_cells(&places[i], &panels[i]);
         if (places[i].note[0]) *note_h = 14;
     }
