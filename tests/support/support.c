@@ -80,5 +80,7 @@ int test_every_allocation(pare_status (*fn)(void *arg), void *arg)
 }
 
 /* Under sanitizers: running out of memory is something that the library has to bear. */
+const char *__asan_default_options(void);
+const char *__tsan_default_options(void);
 const char *__asan_default_options(void) { return "allocator_may_return_null=1:strict_string_checks=1"; }
 const char *__tsan_default_options(void) { return "allocator_may_return_null=1"; }
