@@ -17,19 +17,11 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include "file/file.h"
+#include "file/safetensors_scan.h"
 
 enum { HEADER_MAX = 100000000 };
 
 /* ---------------------------------------------------------------------------------------------------------- reading */
-
-struct entry {
-    const char *name;
-    pare_dtype dtype;
-    int ndim;
-    int64_t shape[PARE_MAX_DIMS];
-    uint64_t begin, end;
-};
 
 static bool probe(const char *name, const uint8_t *head, size_t n, uint64_t file_size)
 {
@@ -37,7 +29,7 @@ static bool probe(const char *name, const uint8_t *head, size_t n, uint64_t file
     return n >= 10 && head[8] == '{' && pare_le64(head) <= HEADER_MAX && pare_le64(head) <= file_size - 8;
 }
 
-static pare_status read_dtype(const char *where, struct entry *e, const pare_jval *value, pare_err *err)
+static pare_status read_dtype(const char *where, pare_st_entry *e, const pare_jval *value, pare_err *err)
 {
     const char *text = pare_j_type(value) == PARE_J_TEXT ? pare_j_text(value, NULL) : NULL;
     if (!text) return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' has no dtype", where, e->name);
@@ -48,7 +40,7 @@ static pare_status read_dtype(const char *where, struct entry *e, const pare_jva
     return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' has unknown dtype '%s'", where, e->name, text);
 }
 
-static pare_status read_shape(const char *where, struct entry *e, const pare_jval *value, pare_err *err)
+static pare_status read_shape(const char *where, pare_st_entry *e, const pare_jval *value, pare_err *err)
 {
     size_t n = pare_j_count(value);
     if (pare_j_type(value) != PARE_J_ARRAY) return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' has no shape", where, e->name);
@@ -64,7 +56,7 @@ static pare_status read_shape(const char *where, struct entry *e, const pare_jva
     return PARE_OK;
 }
 
-static pare_status read_offsets(const char *where, struct entry *e, const pare_jval *value, pare_err *err)
+static pare_status read_offsets(const char *where, pare_st_entry *e, const pare_jval *value, pare_err *err)
 {
     const pare_jval *begin = pare_j_at(value, 0), *end = pare_j_at(value, 1);
     if (pare_j_type(value) != PARE_J_ARRAY || pare_j_count(value) != 2 || pare_j_type(begin) != PARE_J_INT || pare_j_type(end) != PARE_J_INT ||
@@ -72,21 +64,57 @@ static pare_status read_offsets(const char *where, struct entry *e, const pare_j
         return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s': data_offsets are not two non-negative integers", where, e->name);
     e->begin = (uint64_t)pare_j_int(begin, 0);
     e->end = (uint64_t)pare_j_int(end, 0);
-    if (e->begin > e->end)
-        return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' begins at byte %llu, after its end at %llu", where, e->name,
-                         (unsigned long long)e->begin, (unsigned long long)e->end);
     return PARE_OK;
 }
 
-static pare_status read_entry(const char *where, struct entry *e, const pare_jval *value, uint64_t data_bytes, pare_err *err)
+static pare_status read_entry(const char *where, pare_st_entry *e, const pare_jval *value, pare_err *err)
+{
+    if (pare_j_type(value) != PARE_J_OBJECT)
+        return pare_fail(err, PARE_ERR_FORMAT, "%s: the entry of tensor '%s' is not an object", where, e->name);
+    pare_status st = read_dtype(where, e, pare_j_get(value, "dtype"), err);
+    if (st == PARE_OK) st = read_shape(where, e, pare_j_get(value, "shape"), err);
+    return st == PARE_OK ? read_offsets(where, e, pare_j_get(value, "data_offsets"), err) : st;
+}
+
+static pare_status read_metadata(pare_st_header *h, const char *where, const pare_jval *object, pare_err *err)
+{
+    if (pare_j_type(object) != PARE_J_OBJECT) return pare_fail(err, PARE_ERR_FORMAT, "%s: __metadata__ is not an object", where);
+    for (size_t i = 0; i < pare_j_count(object); i++) {
+        struct pare_kv kv = {0};
+        const pare_jval *value = pare_j_member(object, i, &kv.key);
+        kv.value = pare_j_text(value, NULL);
+        if (pare_j_type(value) != PARE_J_TEXT) return pare_fail(err, PARE_ERR_FORMAT, "%s: __metadata__ '%s' is not a string", where, kv.key);
+        if (!PARE_VEC_PUSH(&h->metadata, kv)) return pare_no_memory(err, "metadata", pare_j_count(object) * sizeof kv);
+    }
+    return PARE_OK;
+}
+
+/* The header through the general parser. Names are borrowed from doc. */
+static pare_status read_json(pare_st_header *h, const char *where, const pare_jval *root, pare_err *err)
+{
+    pare_status st = PARE_OK;
+    for (size_t i = 0; st == PARE_OK && i < pare_j_count(root); i++) {
+        pare_st_entry e = {0};
+        const pare_jval *value = pare_j_member(root, i, &e.name);
+        if (!strcmp(e.name, "__metadata__")) {
+            st = read_metadata(h, where, value, err);
+            continue;
+        }
+        st = read_entry(where, &e, value, err);
+        if (st == PARE_OK && !PARE_VEC_PUSH(&h->entries, e)) st = pare_no_memory(err, "header entries", pare_j_count(root) * sizeof e);
+    }
+    return st;
+}
+
+/* ----------------------------------------------------------------------------------------- what both ways must satisfy */
+
+static pare_status check_entry(const char *where, const pare_st_entry *e, uint64_t data_bytes, pare_err *err)
 {
     uint64_t numel, bytes;
     pare_status st = PARE_OK;
-    if (pare_j_type(value) != PARE_J_OBJECT)
-        return pare_fail(err, PARE_ERR_FORMAT, "%s: the entry of tensor '%s' is not an object", where, e->name);
-    PARE_TRY(read_dtype(where, e, pare_j_get(value, "dtype"), err));
-    PARE_TRY(read_shape(where, e, pare_j_get(value, "shape"), err));
-    PARE_TRY(read_offsets(where, e, pare_j_get(value, "data_offsets"), err));
+    if (e->begin > e->end)
+        PARE_FAIL(err, PARE_ERR_FORMAT, "%s: tensor '%s' begins at byte %llu, after its end at %llu", where, e->name,
+                  (unsigned long long)e->begin, (unsigned long long)e->end);
     PARE_TRY(pare_shape_bytes(where, e->name, e->dtype, e->ndim, e->shape, &numel, &bytes, err));
     if (bytes != e->end - e->begin)
         PARE_FAIL(err, PARE_ERR_FORMAT, "%s: tensor '%s' of %llu x %s takes %llu bytes, its offsets span %llu", where, e->name,
@@ -99,43 +127,31 @@ out:
     return st;
 }
 
-static pare_status read_metadata(pare_store *s, const char *where, const pare_jval *object, pare_err *err)
-{
-    if (pare_j_type(object) == PARE_J_NULL) return PARE_OK;
-    if (pare_j_type(object) != PARE_J_OBJECT) return pare_fail(err, PARE_ERR_FORMAT, "%s: __metadata__ is not an object", where);
-    for (size_t i = 0; i < pare_j_count(object); i++) {
-        const char *key = NULL;
-        const pare_jval *value = pare_j_member(object, i, &key);
-        if (pare_j_type(value) != PARE_J_TEXT) return pare_fail(err, PARE_ERR_FORMAT, "%s: __metadata__ '%s' is not a string", where, key);
-        pare_status st = pare_store_add_metadata(s, key, pare_j_text(value, ""), err);
-        if (st != PARE_OK) return st;
-    }
-    return PARE_OK;
-}
-
-/* By begin, then by end (tensors of no bytes come before the one that shares their begin). */
+/* By begin, then by end (tensors of no bytes come before the one that shares their begin), then by name. */
 static int by_offset(const void *a, const void *b)
 {
-    const struct entry *x = a, *y = b;
+    const pare_st_entry *x = a, *y = b;
     if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
-    return (x->end > y->end) - (x->end < y->end);
+    if (x->end != y->end) return x->end < y->end ? -1 : 1;
+    return strcmp(x->name, y->name);
 }
 
 /* Adds the sorted entries; each must begin where the one before ended, the last must end with the file. */
-static pare_status add_entries(pare_store *s, int file, const struct entry *entries, size_t n, uint64_t data_at, pare_err *err)
+static pare_status add_entries(pare_store *s, int file, const pare_st_entry *entries, size_t n, uint64_t data_at, pare_err *err)
 {
     const pare_store_file *f = &s->files[file];
     uint64_t at = 0, data_bytes = f->map.n - data_at;
     for (size_t i = 0; i < n; i++) {
-        const struct entry *e = &entries[i];
+        const pare_st_entry *e = &entries[i];
         if (e->begin != at)
             return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' begins at byte %llu, the tensor before ends at %llu (%s)", f->name, e->name,
                              (unsigned long long)e->begin, (unsigned long long)at, e->begin < at ? "overlap" : "hole");
+        pare_status st = check_entry(f->name, e, data_bytes, err);
+        if (st != PARE_OK) return st;
         pare_tensor t = {.name = e->name, .dtype = e->dtype, .ndim = e->ndim, .file = file, .alias_of = -1};
         memcpy(t.shape, e->shape, sizeof t.shape);
         t.data = f->map.at + data_at + e->begin;
-        pare_status st = pare_store_add_tensor(s, &t, err);
-        if (st != PARE_OK) return st;
+        if ((st = pare_store_add_tensor(s, &t, err)) != PARE_OK) return st;
         at = e->end;
     }
     if (at == data_bytes) return PARE_OK;
@@ -143,27 +159,12 @@ static pare_status add_entries(pare_store *s, int file, const struct entry *entr
                      (unsigned long long)at, (unsigned long long)data_bytes, (unsigned long long)(data_bytes - at));
 }
 
-static pare_status read_header(pare_store *s, int file, const pare_jval *root, uint64_t data_at, pare_err *err)
+static pare_status add_header(pare_store *s, int file, pare_st_header *h, uint64_t data_at, pare_err *err)
 {
-    const pare_store_file *f = &s->files[file];
     pare_status st = PARE_OK;
-    size_t count = pare_j_count(root), n = 0;
-    struct entry *entries = pare_alloc_zero(count + 1, sizeof *entries);
-    if (!entries) return pare_no_memory(err, "header entries", count * sizeof *entries);
-    for (size_t i = 0; i < count; i++) {
-        const char *name = NULL;
-        const pare_jval *value = pare_j_member(root, i, &name);
-        if (!strcmp(name, "__metadata__")) {
-            PARE_TRY(read_metadata(s, f->name, value, err));
-            continue;
-        }
-        entries[n].name = name;
-        PARE_TRY(read_entry(f->name, &entries[n++], value, f->map.n - data_at, err));
-    }
-    qsort(entries, n, sizeof *entries, by_offset);
-    st = add_entries(s, file, entries, n, data_at, err);
-out:
-    pare_dealloc(entries);
+    if (h->entries.n) qsort(h->entries.at, h->entries.n, sizeof *h->entries.at, by_offset);
+    st = add_entries(s, file, h->entries.at, h->entries.n, data_at, err);
+    for (size_t i = 0; st == PARE_OK && i < h->metadata.n; i++) st = pare_store_add_metadata(s, h->metadata.at[i].key, h->metadata.at[i].value, err);
     return st;
 }
 
@@ -171,6 +172,7 @@ static pare_status read(pare_store *s, int file, pare_err *err)
 {
     const pare_store_file *f = &s->files[file];
     pare_jdoc *doc = NULL;
+    pare_st_header header = {0};
     if (f->map.n < 8) return pare_fail(err, PARE_ERR_FORMAT, "%s: a file of %zu bytes has no safetensors header", f->name, f->map.n);
     uint64_t n = pare_le64(f->map.at);
     if (n > HEADER_MAX)
@@ -180,8 +182,13 @@ static pare_status read(pare_store *s, int file, pare_err *err)
                          f->map.n);
     const char *text = (const char *)f->map.at + 8;
     if (n == 0 || text[0] != '{') return pare_fail(err, PARE_ERR_FORMAT, "%s: the header does not begin with '{'", f->name);
-    pare_status st = pare_jdoc_parse(text, (size_t)n, f->name, &doc, err);
-    if (st == PARE_OK) st = read_header(s, file, pare_jdoc_root(doc), 8 + n, err);
+    pare_status st = pare_st_scan(text, (size_t)n, &header, err);
+    if (st == PARE_ERR_UNSUPPORTED) {
+        st = pare_jdoc_parse(text, (size_t)n, f->name, &doc, err);
+        if (st == PARE_OK) st = read_json(&header, f->name, pare_jdoc_root(doc), err);
+    }
+    if (st == PARE_OK) st = add_header(s, file, &header, 8 + n, err);
+    pare_st_header_clear(&header);
     pare_jdoc_free(doc);
     return st;
 }
