@@ -79,6 +79,8 @@ typedef struct pare_plan_shard {
 /* A run of output tensors of one item that lie together in one shard; the unit of work and of resuming. */
 typedef struct pare_plan_step { int shard; int64_t first, n, item; } pare_plan_step;
 
+typedef struct pare_plan_warning { const char *name, *text; int64_t count; } pare_plan_warning; /* name: first tensor it is about */
+
 typedef struct pare_plan {
     pare_arena arena;
     pare_plan_item *items;  int64_t n_items;
@@ -90,7 +92,7 @@ typedef struct pare_plan {
     pare_scheme scheme;             /* default scheme */
     uint64_t input_bytes, output_bytes, index_bytes;
     int64_t quantized, kept;
-    PARE_VEC(char *) warnings;
+    PARE_VEC(pare_plan_warning) warnings;
 } pare_plan;
 
 /* What kind of job the plan is for. */

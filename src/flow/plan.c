@@ -109,13 +109,25 @@ static void clear_choice(plan_choice *c) {
     pare_recipe_clear(&c->recipe);
 }
 
+/* One warning a text: the same reason for a hundred layers is said once, with the first name and the count. */
 static pare_status add_warning(pare_plan *plan, const char *name, const char *text, pare_err *err) {
-    /* One warning a text: the same reason for a hundred layers is said once. */
-    for (size_t i = 0; i < plan->warnings.n; i++)
-        if (strstr(plan->warnings.at[i], text)) return PARE_OK;
-    char *w = pare_arena_printf(&plan->arena, "%s: %s", name, text);
-    if (!w || !PARE_VEC_PUSH(&plan->warnings, w)) return pare_no_memory(err, "plan", 0);
+    for (size_t i = 0; i < plan->warnings.n; i++) {
+        pare_plan_warning *w = &plan->warnings.at[i];
+        if (strcmp(w->text, text) == 0) return w->count++, PARE_OK;
+    }
+    const pare_plan_warning w = {.name = name, .text = pare_arena_strdup(&plan->arena, text), .count = 1};
+    if (!w.text || !PARE_VEC_PUSH(&plan->warnings, w)) return pare_no_memory(err, "plan", 0);
     return PARE_OK;
+}
+
+static void say_warnings(const pare_ctx *ctx, const pare_plan *plan) {
+    for (size_t i = 0; i < plan->warnings.n; i++) {
+        const pare_plan_warning *w = &plan->warnings.at[i];
+        if (w->count > 1)
+            pare_log(ctx, PARE_LOG_WARNING, "%s (%lld tensors, first %s)", w->text, (long long)w->count, w->name);
+        else
+            pare_log(ctx, PARE_LOG_WARNING, "%s: %s", w->name, w->text);
+    }
 }
 
 /* ------------------------------------------------------------------------------------------------- one tensor's fate */
@@ -175,11 +187,11 @@ static pare_status quantize_item(plan_choice *c, pare_plan *plan, pare_plan_item
         if (c->refusal.code == PARE_OK) c->refusal = refusal;
         snprintf(reason, sizeof reason, "%.159s", refusal.text);
         keep(c, item, w, reason);
-        return add_warning(plan, item->name, "kept in float: the layout cannot store it (see the plan)", err);
+        return add_warning(plan, item->name, "kept in float: the layout cannot store it (--dry-run and pare.json say why)", err);
     }
     if (st != PARE_OK) {
-        if (err) *err = refusal;
-        return pare_context(err, st, "%s", item->name);
+        if (err) *err = refusal; /* it names the tensor */
+        return st;
     }
     item->action = PARE_ACTION_QUANTIZE;
     if (item->reason[0] && (st = add_warning(plan, item->name, item->reason, err)) != PARE_OK) return st;
@@ -302,7 +314,7 @@ pare_status pare_plan_new(pare_ctx *ctx, pare_plan_kind kind, const pare_weights
     }
     PARE_TRY(check_outcome(&c, plan, err));
     PARE_TRY(pare_plan_lay_out(plan, options->shard_size ? options->shard_size : UINT64_C(5000000000), err));
-    for (size_t i = 0; i < plan->warnings.n; i++) pare_log(ctx, PARE_LOG_WARNING, "%s", plan->warnings.at[i]);
+    say_warnings(ctx, plan);
 out:
     clear_choice(&c);
     if (st != PARE_OK) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* BLIP captioning: vision transformer with fused qkv, BERT-like text decoder with cross-attention, tied prediction head. */
+/* BLIP captioning: vision transformer with fused qkv, BERT-like text decoder with cross-attention. */
 #include "model/model.h"
 
 typedef struct tower { int64_t hidden, layers, ffn; } tower;
@@ -51,7 +51,7 @@ static void add_text(pare_skeleton *s, const tower *t, int64_t vocab, int64_t po
     }
     pare_skel_linear(s, "text_decoder.cls.predictions.transform.dense", h, h, true);
     pare_skel_norm(s, "text_decoder.cls.predictions.transform.LayerNorm", h, true);
-    pare_skel_head(s, "text_decoder.cls.predictions.decoder", vocab, h, true, true);
+    pare_skel_head(s, "text_decoder.cls.predictions.decoder", vocab, h, true, false); /* its own storage, unlike BERT's */
 }
 
 static pare_status skeleton(const pare_jval *c, pare_skeleton *s, pare_err *err) {
