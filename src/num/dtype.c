@@ -124,6 +124,8 @@ float pare_round_to(pare_dtype dtype, float f)
 {
     if (dtype == PARE_F16) return pare_f16_to_f32_inl(pare_f32_to_f16_inl(f));
     if (dtype == PARE_BF16) return pare_bf16_to_f32_inl(pare_f32_to_bf16_inl(f));
+    const pare_dtype_case *d = pare_dtype_get_case(dtype);
+    if (d && (d->small || d->encode)) return pare_f8_to_f32(dtype, pare_f32_to_f8(dtype, f, true));
     return f;
 }
 

@@ -15,7 +15,7 @@ uint16_t pare_f32_to_bf16(float f);
 /* 8-bit floats and e2m1 (low nibble): code -> f32, f32 -> code (nearest even; saturate: to the largest finite instead of inf/NaN). */
 float pare_f8_to_f32(pare_dtype dtype, uint8_t code);
 uint8_t pare_f32_to_f8(pare_dtype dtype, float f, bool saturate);
-/* f rounded to dtype (f32, f16, bf16) and back: what a stored scale is worth. */
+/* f rounded to a float dtype (f64 = f32: unchanged; 8 bits and below saturating) and back: what a stored scale is worth. */
 float pare_round_to(pare_dtype dtype, float f);
 
 /* n elements of any dtype to f32 (through the ctx-free scalar path) and back. Used off the hot path; see kernel/kernel.h for rows. */
