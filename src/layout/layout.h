@@ -48,8 +48,14 @@ pare_status pare_weights_new(pare_ctx *ctx, pare_store *store, pare_weights **ou
 void pare_weights_free(pare_weights *w);
 int64_t pare_weights_find(const pare_weights *w, const char *name);
 /*
+ * prepare makes the bytes of all parts of a weight available (materializes what cannot be mapped, checks checksums); after it
+ * the two functions below may read that weight from several threads until release. Without prepare: one thread.
+ */
+pare_status pare_weights_prepare(const pare_weights *w, int64_t i, pare_err *err);
+void pare_weights_release(const pare_weights *w, int64_t i);
+/*
  * Logical quantized tensor of rows [row0, row0+rows) of a quantized weight (rows = shape[0]: whole). Caller frees.
- * PARE_PER_BLOCK: row0 must be a multiple of scheme.block[0]. May run in several threads when the parts are mapped.
+ * PARE_PER_BLOCK: row0 must be a multiple of scheme.block[0].
  */
 pare_status pare_weights_qtensor(const pare_weights *w, int64_t i, int64_t row0, int64_t rows, pare_qtensor **out, pare_err *err);
 /* f32 values of rows of any weight. ctx may be NULL. */
