@@ -17,6 +17,7 @@ if(TARGET pare)
   install(FILES ${PARE_GENERATED}/_pare DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions OPTIONAL)
   install(FILES ${PARE_GENERATED}/pare.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d OPTIONAL)
 endif()
+install(DIRECTORY examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples OPTIONAL FILES_MATCHING PATTERN "*.c" PATTERN "*.md" PATTERN "CMakeLists.txt")
 install(FILES LICENSE NOTICE THIRD_PARTY.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 configure_file(cmake/pare.pc.in pare.pc @ONLY)

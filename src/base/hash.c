@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SHA-256 by libcrypto, in a library context of our own: the default context would read openssl.cnf and the environment, and
- * belongs to the application.
+ * SHA-256 by libcrypto, in a library context of our own: the default one belongs to the application and may be set up in
+ * ways (FIPS, engines) that are not ours to depend on. libcrypto itself looks at its openssl.cnf at first use, as in every
+ * program; telling it not to would decide that for the application too.
  */
 #include "base/hash.h"
 #include <openssl/evp.h>
