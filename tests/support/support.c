@@ -79,8 +79,9 @@ int test_every_allocation(pare_status (*fn)(void *arg), void *arg)
     return n - 2;
 }
 
-/* Under sanitizers: running out of memory is something that the library has to bear. */
-const char *__asan_default_options(void);
-const char *__tsan_default_options(void);
+/* Under sanitizers: running out of memory is something that the library has to bear. Visible, for the runtime asks by name. */
+#define SEEN __attribute__((visibility("default")))
+SEEN const char *__asan_default_options(void);
+SEEN const char *__tsan_default_options(void);
 const char *__asan_default_options(void) { return "allocator_may_return_null=1:strict_string_checks=1"; }
 const char *__tsan_default_options(void) { return "allocator_may_return_null=1"; }
