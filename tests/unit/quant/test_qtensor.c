@@ -311,6 +311,11 @@ static void test_nth_allocation_fails(void **state)
     heap.live = 0;
     pare_set_allocator(&allocator);
     ctx = new_ctx(2, NULL);
+    pare_scheme first;
+    pare_qtensor *warm = NULL;
+    pare_scheme_init(&first);
+    assert_int_equal(pare_quantize(ctx, x, PARE_BF16, 2, shape, &first, &warm, NULL), PARE_OK); /* starts the context's threads */
+    pare_qtensor_free(warm);
     const int64_t base = heap.live;
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
         pare_scheme s;
