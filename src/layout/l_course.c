@@ -78,7 +78,7 @@ static pare_status read_layer(const pare_weights *w, const pare_weight *layer, i
 }
 
 const pare_layout pare_layout_course = {
-    .name = "course-w8a16",
+    .name = "course",
     .help = "the course's W8A16LinearLayer: int8_weights and scales",
     .loaders = "load_state_dict of the course's replaced layers",
     .packing = "one byte a code",

@@ -11,9 +11,11 @@
  *   X.g_idx   I32 [in]              group of each input channel; i / group_size unless the columns were reordered (act-order)
  *   W[o][i] = scales[g][o] * (u[o][i] - z[g][o]),  g = g_idx[i]
  *
- * Zero points: checkpoint_format "gptq" (v1, also when absent) stores z - 1, "gptq_v2" stores z. v1 cannot store z = 0: readers
- * disagree about the field that wraps. So v1 is written with z in [1, 2^b-1] (scheme.zero_min), and read with the field taken
- * modulo 2^b. Symmetric 4 bit: z = 8, words 0x77777777 (v1) and 0x88888888 (v2).
+ * Zero points: checkpoint_format "gptq" (v1, also when absent) stores z - 1, "gptq_v2" stores z. v1 cannot store z = 0: writers
+ * let it wrap in different ways and readers disagree. So v1 is written with z in [1, 2^b-1] (scheme.zero_min), and read as
+ * GPTQModel (which transformers uses) writes and reads it: 2, 4 and 8 bits subtract and add 0x55555555, 0x11111111,
+ * 0x01010101 to whole words, borrows and carries included, 3 bits go field by field modulo 8.
+ * Symmetric 4 bit: z = 8, words 0x77777777 (v1) and 0x88888888 (v2).
  * Files exist that say "gptq" and hold v2 zeros: sym with every stored field 2^(b-1) is read as v2, with a warning.
  *
  * Invariants of what is written: in, out multiples of 32; the group divides in (or G = 1, group_size -1); g_idx always there
@@ -446,6 +448,20 @@ static pare_status bind_v2(pare_bind *b, pare_err *err) { return bind(2, b, err)
 
 /* ------------------------------------------------------------------------------------------------------------ reading */
 
+static void read_zeros(int version, int bits, const uint8_t *line, int64_t row0, int64_t rows, int32_t *zeros, int64_t stride)
+{
+    uint32_t mask = (1u << bits) - 1, ones = version == 1 ? UINT32_MAX / mask : 0; /* 1 in every field */
+    if (bits == 3) {
+        pare_strip_unpack(bits, row0, rows, line, 1, zeros, stride);
+        for (int64_t r = 0; version == 1 && r < rows; r++) zeros[r * stride] = (zeros[r * stride] + 1) & (int32_t)mask;
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t bit = (row0 + r) * bits;
+        zeros[r * stride] = (int32_t)((pare_word_get(line + bit / 32 * 4) + ones) >> (bit % 32) & mask);
+    }
+}
+
 static pare_status read_layer(const pare_weights *w, const pare_weight *layer, int64_t row0, int64_t rows, pare_qtensor *q, pare_err *err)
 {
     const uint8_t *qweight, *qzeros;
@@ -456,8 +472,8 @@ static pare_status read_layer(const pare_weights *w, const pare_weight *layer, i
     if ((st = pare_layer_part(w, layer, QZEROS, &qzeros, err)) != PARE_OK) return st;
     if ((st = pare_layer_floats_t(w, layer, SCALES, groups, out, row0, rows, q->scales, err)) != PARE_OK) return st;
     pare_tile_unpack_t(w->kernels, bits, rows, layer->shape[1], qweight + row0 * 4, out, q->codes);
-    for (int64_t g = 0; g < groups; g++) pare_strip_unpack(bits, row0, rows, qzeros + g * words * 4, 1, q->zeros + g, groups);
-    for (int64_t i = 0; layer->info[INFO_VERSION] == 1 && i < rows * groups; i++) q->zeros[i] = (q->zeros[i] + 1) & ((1 << bits) - 1);
+    for (int64_t g = 0; g < groups; g++)
+        read_zeros((int)layer->info[INFO_VERSION], bits, qzeros + g * words * 4, row0, rows, q->zeros + g, groups);
     return pare_layer_g_idx(w, layer, G_IDX, groups, layer->info[INFO_GROUP], q, err);
 }
 

@@ -112,7 +112,7 @@ static void compressed_packed(void **state) { (void)state; sweep("compressed-ten
 
 static void by_bytes(void **state)
 {
-    static const char *const names[] = { "course-w8a16", "quanto" };
+    static const char *const names[] = { "course", "quanto" };
     pare_ctx *ctx;
     (void)state;
     assert_ok(pare_ctx_new(NULL, &ctx, NULL));
