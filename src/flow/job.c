@@ -156,7 +156,7 @@ static pare_status run_job(job *j, pare_err *err) {
     PARE_TRY(pare_finish_folder(j->ctx, &f, err));
     PARE_TRY(publish(&j->paths, err));
 out:
-    if (st != PARE_OK) pare_background_wait(j->hasher, NULL);
+    if (st != PARE_OK && j->hasher) pare_background_wait(j->hasher, NULL);
     return st;
 }
 

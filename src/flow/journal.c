@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "flow/flow.h"
@@ -22,6 +23,16 @@
 #define JOURNAL_MAX_BYTES (UINT64_C(1) << 30)
 
 struct pare_journal { int fd; char *path; };
+
+/* A killed process holds its lock until the kernel has cleaned up after it: wait a little before calling it another process. */
+static bool take_lock(int fd) {
+    for (int tries = 0; tries < 40; tries++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+        if (errno != EWOULDBLOCK && errno != EINTR) return false;
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
+    return false;
+}
 
 static pare_status append(pare_journal *j, const pare_str *line, pare_err *err) {
     size_t done = 0;
@@ -122,7 +133,7 @@ pare_status pare_journal_open(const char *folder, const char *fingerprint, bool 
         st = pare_fail_errno(err, errno, "%s", j->path);
         goto out;
     }
-    if (flock(j->fd, LOCK_EX | LOCK_NB) != 0) PARE_FAIL(err, PARE_ERR_EXISTS, "%s: another process is working on it", folder);
+    if (!take_lock(j->fd)) PARE_FAIL(err, PARE_ERR_EXISTS, "%s: another process is working on it", folder);
     if (resume) PARE_TRY(replay(j->path, fingerprint, plan, state, shard_hash, &good, err));
     if (ftruncate(j->fd, (off_t)good) != 0 || lseek(j->fd, 0, SEEK_END) < 0) {
         st = pare_fail_errno(err, errno, "%s", j->path);

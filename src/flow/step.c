@@ -23,7 +23,7 @@ static uint64_t chunk_bytes(const pare_stream *s) {
 /* -------------------------------------------------------------------------------------------------------------- keep */
 
 static pare_status emit_stored(pare_stream *s, const pare_plan_item *item, const pare_weight *w, pare_err *err) {
-    const uint8_t *data;
+    const uint8_t *data = NULL;
     const pare_tensor *t = &s->weights->store->tensors[w->tensor];
     const uint64_t piece = PARE_CHUNK_BYTES; /* in pieces, so that a cancel is seen */
     pare_status st = pare_store_data(s->weights->store, w->tensor, &data, err);
@@ -32,8 +32,11 @@ static pare_status emit_stored(pare_stream *s, const pare_plan_item *item, const
         const uint64_t n = t->bytes - at < piece ? t->bytes - at : piece;
         st = pare_stream_emit(s, &(pare_emission){.at = {{data + at, (size_t)n}}, .n = 1}, err);
     }
-    if (st == PARE_OK && !t->data) st = pare_stream_wait(s, err); /* a materialized copy goes away below */
-    if (st == PARE_OK || !t->data) pare_store_release(s->weights->store, w->tensor);
+    if (data != t->data) { /* a copy that goes away below: it must have been written, or given up */
+        const pare_status waited = pare_stream_wait(s, st == PARE_OK ? err : NULL);
+        if (st == PARE_OK) st = waited;
+    }
+    pare_store_release(s->weights->store, w->tensor);
     return st;
 }
 
@@ -117,7 +120,7 @@ static pare_status emit_cast(pare_stream *s, const pare_plan_item *item, const p
         st = pare_hint(err, "bf16 has the range of f32; --allow-nonfinite writes infinities");
     }
 out:
-    if (plain && c.data && st == PARE_OK) pare_store_release(s->weights->store, w->tensor);
+    if (plain && c.data) pare_store_release(s->weights->store, w->tensor);
     pare_dealloc_aligned(c.scratch);
     pare_dealloc(c.lost);
     return st;

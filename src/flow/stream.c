@@ -135,6 +135,8 @@ pare_status pare_stream_run(pare_ctx *ctx, pare_plan *plan, const pare_weights *
         PARE_TRY(run_shard(&s, shard, &step, state->steps_done, shard_hash[shard], err));
     pare_report_progress(ctx, s.what, NULL, plan->input_bytes, plan->input_bytes, "bytes");
 out:
+    /* what a cancelled run has finished is worth keeping for --resume */
+    if (st == PARE_ERR_CANCELLED && s.writer) sync_point(&s, step, true, NULL);
     if (s.background) pare_stream_wait(&s, NULL);
     pare_background_free(s.background);
     pare_writer_abort(s.writer);
