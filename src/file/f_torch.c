@@ -381,7 +381,7 @@ static pare_status read_small(reader *r, const char *where, const char *part, ch
     memset(out, 0, 16);
     if (r->prefix_n + strlen(part) >= sizeof name) return PARE_OK;
     memcpy(name, r->prefix, r->prefix_n);
-    strcpy(name + r->prefix_n, part);
+    memcpy(name + r->prefix_n, part, strlen(part) + 1);
     const pare_zip_member *m = pare_zip_find(r->zip, name);
     if (!m) return PARE_OK;
     if (m->size > 15) return pare_fail(r->err, PARE_ERR_FORMAT, "%s: member '%s' has %llu bytes", where, name, (unsigned long long)m->size);

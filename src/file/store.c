@@ -130,16 +130,21 @@ static pare_status add_memory(pare_store *s, const char *name, const void *bytes
 pare_status pare_shape_bytes(const char *where, const char *name, pare_dtype dtype, int ndim, const int64_t *shape, uint64_t *numel,
                              uint64_t *bytes, pare_err *err) {
     const pare_dtype_info *info = pare_dtype_get_info(dtype);
-    int64_t n = 0;
+    int64_t n = 1;
     uint64_t bits = 0;
+    bool overflow = false, empty = false;
     if (!info) return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' has no known dtype", where, name);
     if (ndim < 0 || ndim > PARE_MAX_DIMS)
         return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: tensor '%s' has %d dimensions, at most %d are read", where, name, ndim, PARE_MAX_DIMS);
-    for (int i = 0; i < ndim; i++)
+    for (int i = 0; i < ndim; i++) {
         if (shape[i] < 0)
             return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' has size %lld in dimension %d", where, name, (long long)shape[i], i);
-    if (!pare_shape_numel(ndim, shape, &n) || !pare_mul_u64((uint64_t)n, (uint64_t)info->bits, &bits))
+        empty = empty || shape[i] == 0;
+        overflow = overflow || __builtin_mul_overflow(n, shape[i] ? shape[i] : 1, &n); /* whatever else is 0: strides must fit too */
+    }
+    if (overflow || !pare_mul_u64((uint64_t)n, (uint64_t)info->bits, &bits))
         return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s': the product of its shape is too large", where, name);
+    if (empty) n = 0, bits = 0;
     if (bits % 8)
         return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s': %lld elements of %d bits do not end on a whole byte", where, name,
                          (long long)n, info->bits);
