@@ -39,7 +39,8 @@ test-interop: build
 	@tests/interop/run.py --pare $(BUILD)/pare
 
 bench: build
-	@bench/bench.sh
+	@ninja -C $(BUILD) --quiet bench
+	@bench/bench.sh $(BUILD)
 
 fuzz:
 	@tools/install_deps test
