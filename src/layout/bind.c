@@ -164,7 +164,8 @@ pare_status pare_bind_expect(const pare_bind *b, int64_t tensor, const char *dty
     const pare_tensor *t = &b->store->tensors[tensor];
     const pare_dtype_info *info = pare_dtype_get_info(t->dtype);
     if (!dtype_among(t->dtype, dtypes))
-        return pare_fail(err, PARE_ERR_FORMAT, "%s: dtype %s, a %s layer has %s here", t->name, info ? info->name : "none", b->layout->name, dtypes);
+        return pare_fail(err, PARE_ERR_FORMAT, "%s: dtype %s, a %s layer has %s here", t->name,
+                         info && info->safetensors ? info->safetensors : "unknown", b->layout->name, dtypes);
     bool fits = t->ndim == ndim;
     for (int i = 0; fits && i < ndim; i++) fits = shape[i] < 0 || shape[i] == t->shape[i];
     if (fits) return PARE_OK;

@@ -174,8 +174,8 @@ static pare_status shape_of_packed(const pare_bind *b, ct_args *a, pare_weight *
     if (w->shape[0] < 1 || w->shape[1] < 1 || w->shape[1] > INT64_MAX / 8)
         return pare_fail(err, PARE_ERR_FORMAT, "%s: holds [%lld, %lld]", shape->name, (long long)w->shape[0], (long long)w->shape[1]);
     if ((st = pare_bind_expect(b, w->part[PARE_CT_MAIN], "I32 U32", 2, (int64_t[]){ w->shape[0], -1 }, err)) != PARE_OK) return st;
-    for (int64_t bits = a->given ? a->bits : 1; bits <= (a->given ? a->bits : 8); bits++)
-        for (int padded = 0; padded < 2; padded++)
+    for (int padded = 0; padded < 2; padded++)
+        for (int64_t bits = a->given ? a->bits : 1; bits <= (a->given ? a->bits : 8); bits++)
             if (packed->shape[1] == packed_words((int)bits, w->shape[1], padded)) {
                 a->bits = bits;
                 w->info[PARE_CT_INFO_PADDED] = padded;
@@ -215,7 +215,7 @@ static pare_status bind_layer(pare_bind *b, const char *stem, size_t n, int64_t 
     for (int i = 0; i < PARE_CT_PARTS - PARE_CT_CARRIED; i++) w.part[PARE_CT_CARRIED + i] = pare_bind_part(b, stem, n, carried[i]);
     if (a.given && a.is_float != (w.info[PARE_CT_INFO_FORMAT] == PARE_CT_FLOAT))
         PARE_FAIL(err, PARE_ERR_FORMAT, "%s: %s weights in %s, dtype %s in the file", t->name, a.is_float ? "float" : "integer", b->where,
-                  pare_dtype_get_info(t->dtype)->name);
+                  pare_dtype_get_info(t->dtype)->safetensors);
     const pare_tensor *scale = &b->store->tensors[w.part[PARE_CT_SCALE]];
     PARE_TRY(pare_bind_expect(b, w.part[PARE_CT_SCALE], PARE_FLOATS, scale->ndim, scale->shape, err)); /* its dtype; its shape comes below */
     PARE_TRY(pare_bind_expect(b, main, packed ? "I32 U32" : "I8 F8_E4M3 F8_E5M2", 2, (int64_t[]){ -1, -1 }, err));
