@@ -327,7 +327,7 @@ out:
 
 void pare_plan_free(pare_plan *plan) {
     if (!plan) return;
-    for (int s = 0; s < plan->n_shards; s++) {
+    for (int s = 0; plan->shards && s < plan->n_shards; s++) {
         pare_dealloc(plan->shards[s].specs);
         pare_dealloc(plan->shards[s].owner);
     }
