@@ -212,53 +212,45 @@ static pare_status try_range(search *s, double a, double b)
 /* Low widths clip far: the best 2-bit range of normal values ends near half the largest of a group. */
 static double factor_floor(const pare_ranger *r) { return r->bits <= 2 ? 0.2 : 0.35; }
 
+/* Once the error is this much above the best, shrinking further only clips more. */
+#define GIVE_UP 1.5
+
 static pare_status search_symmetric(search *s)
 {
     pare_status st = PARE_OK;
     /* Under the full range the positive end is one code short: a little more than absmax may pay. */
     const double top = s->r->middle > 1 ? s->r->divisor / (s->r->middle - 1) : 1.0;
     PARE_TRY(try_range(s, 1.0, 1.0));
-    const double start = s->sse;
-    for (int i = 1; top - i / 40.0 > 1.0; i++) PARE_TRY(try_range(s, 1.0, 1.0 + i / 40.0));
-    for (int i = 1; 1.0 - i / 40.0 >= factor_floor(s->r); i++) {
-        PARE_TRY(try_range(s, 1.0, 1.0 - i / 40.0));
-        if (s->last > 8.0 * start || s->last > 4.0 * s->sse) break; /* clipping error only grows from here */
+    for (int i = 1; top - i / 20.0 > 1.0; i++) PARE_TRY(try_range(s, 1.0, 1.0 + i / 20.0));
+    for (int i = 1; 1.0 - i / 20.0 >= factor_floor(s->r); i++) {
+        PARE_TRY(try_range(s, 1.0, 1.0 - i / 20.0));
+        if (s->last > GIVE_UP * s->sse) break;
     }
-    for (double h = 1.0 / 80; h > 1.0 / 400; h /= 2) {
+    for (int part = 40; part <= 160; part *= 2) {
         const double b = s->b;
-        PARE_TRY(try_range(s, 1.0, b - h));
-        PARE_TRY(try_range(s, 1.0, b + h));
+        PARE_TRY(try_range(s, 1.0, b - 1.0 / part));
+        PARE_TRY(try_range(s, 1.0, b + 1.0 / part));
     }
 out:
     return st;
 }
 
-/* One end at a time around the best, while it gets better. */
-static pare_status walk_ends(search *s, double h)
-{
-    pare_status st = PARE_OK;
-    for (int turn = 0; turn < 6; turn++) {
-        const double before = s->sse, a = s->a, b = s->b;
-        if (s->lo < 0.0 && a - h > 0.0) PARE_TRY(try_range(s, a - h, b));
-        if (s->lo < 0.0 && a + h <= 1.0) PARE_TRY(try_range(s, a + h, b));
-        if (s->hi > 0.0 && b - h > 0.0) PARE_TRY(try_range(s, s->a, b - h));
-        if (s->hi > 0.0 && b + h <= 1.0) PARE_TRY(try_range(s, s->a, b + h));
-        if (!(s->sse < before)) break;
-    }
-out:
-    return st;
-}
-
+/* Both ends together, then one at a time around the best with ever smaller steps. */
 static pare_status search_asymmetric(search *s)
 {
     pare_status st = PARE_OK;
     PARE_TRY(try_range(s, 1.0, 1.0));
-    const double start = s->sse;
-    for (int i = 1; 1.0 - i / 20.0 >= factor_floor(s->r); i++) {
-        PARE_TRY(try_range(s, 1.0 - i / 20.0, 1.0 - i / 20.0));
-        if (s->last > 8.0 * start || s->last > 4.0 * s->sse) break;
+    for (int i = 1; 1.0 - i / 10.0 >= factor_floor(s->r); i++) {
+        PARE_TRY(try_range(s, 1.0 - i / 10.0, 1.0 - i / 10.0));
+        if (s->last > GIVE_UP * s->sse) break;
     }
-    for (double h = 1.0 / 20; h > 1.0 / 200; h /= 2) PARE_TRY(walk_ends(s, h));
+    for (int part = 10; part <= 80; part *= 2) {
+        const double h = 1.0 / part, a = s->a, b = s->b;
+        if (s->lo < 0.0 && a - h > 0.0) PARE_TRY(try_range(s, a - h, b));
+        if (s->lo < 0.0 && a + h <= 1.0) PARE_TRY(try_range(s, a + h, b));
+        if (s->hi > 0.0 && b - h > 0.0) PARE_TRY(try_range(s, s->a, b - h));
+        if (s->hi > 0.0 && b + h <= 1.0) PARE_TRY(try_range(s, s->a, b + h));
+    }
 out:
     return st;
 }

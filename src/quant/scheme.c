@@ -93,10 +93,14 @@ void pare_scheme_make_name(pare_scheme *s)
 /* "W4A16", "W3A8_ASYM": any width, listed or not. */
 static bool parse_width(const char *base, pare_scheme *s)
 {
-    int bits = 0, act = 0, end = 0;
-    if (sscanf(base, "%*1[wW]%1d%*1[aA]%2d%n", &bits, &act, &end) != 2 || end == 0) return false;
-    const bool asym = pare_str_same_nocase(base + end, "_ASYM");
-    if ((base[end] != '\0' && !asym) || bits < 1 || bits > 8 || (act != 8 && act != 16 && act != 32)) return false;
+    static const struct { const char *tail; int act; bool asym; } tails[] = {
+        {"A16", 16, false}, {"A32", 32, false}, {"A8", 8, false}, {"A16_ASYM", 16, true}, {"A32_ASYM", 32, true}, {"A8_ASYM", 8, true}};
+    if ((base[0] != 'W' && base[0] != 'w') || base[1] < '1' || base[1] > '8') return false;
+    size_t i = 0;
+    while (i < sizeof tails / sizeof *tails && !pare_str_same_nocase(base + 2, tails[i].tail)) i++;
+    if (i == sizeof tails / sizeof *tails) return false;
+    const int bits = base[1] - '0', act = tails[i].act;
+    const bool asym = tails[i].asym;
     pare_scheme_init(s);
     s->bits = bits;
     s->symmetric = !asym;
