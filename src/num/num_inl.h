@@ -121,6 +121,13 @@ static inline void pare_pack_row_inl(const int b, int64_t n, const uint8_t *code
 static inline void pare_unpack_row_inl(const int b, int64_t n, const uint8_t *src, uint8_t *codes)
 {
     int64_t i = 0;
+    for (; (n - i) * b >= 64; i += 8) { /* eight bytes can be read, though only b are needed */
+        uint64_t x;
+        memcpy(&x, src, 8);
+        x = pare_spread8(x, b);
+        memcpy(codes + i, &x, 8);
+        src += b;
+    }
     for (; i + 8 <= n; i += 8) {
         uint64_t x = 0;
         memcpy(&x, src, (size_t)b);
