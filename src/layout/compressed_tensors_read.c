@@ -41,9 +41,9 @@ static pare_status read_args(const pare_bind *b, const pare_jval *group, ct_args
     if (*strategy && !a->strategy) return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: weight strategy '%s' is not read", b->where, strategy);
     if (a->bits < 1 || a->bits > 8) return pare_fail(err, PARE_ERR_FORMAT, "%s: num_bits %lld; 1 to 8 are read", b->where, (long long)a->bits);
     if (a->is_float && a->bits != 8) return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: float weights of %lld bits are not read", b->where, (long long)a->bits);
-    if (a->strategy == PARE_PER_GROUP && a->group < 1)
-        return pare_fail(err, PARE_ERR_FORMAT, "%s: strategy 'group' with group_size %lld", b->where, (long long)a->group);
-    if (a->block[0] < 1 || a->block[1] < 1)
+    if ((a->strategy == PARE_PER_GROUP && a->group < 1) || a->group > INT32_MAX)
+        return pare_fail(err, PARE_ERR_FORMAT, "%s: strategy '%s' with group_size %lld", b->where, strategy, (long long)a->group);
+    if (a->block[0] < 1 || a->block[1] < 1 || a->block[0] > INT32_MAX || a->block[1] > INT32_MAX)
         return pare_fail(err, PARE_ERR_FORMAT, "%s: block_structure [%lld, %lld]", b->where, (long long)a->block[0], (long long)a->block[1]);
     if (pare_j_type(act) == PARE_J_OBJECT) a->act = pare_j_bool(pare_j_get(act, "dynamic"), false) ? PARE_ACT_DYNAMIC_TOKEN : PARE_ACT_STATIC_TENSOR;
     return PARE_OK;

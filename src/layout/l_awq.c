@@ -128,7 +128,7 @@ static pare_status read_config(const pare_bind *b, struct awq_config *c, pare_er
     if (!names[c->version])
         return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: version '%s'; 'gemm', 'gemv' and 'gemv_fast' are read", b->where, version);
     if (c->bits != 4) return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: bits %lld; AWQ of 4 bits is read", b->where, (long long)c->bits);
-    if (c->group < -1) return pare_fail(err, PARE_ERR_FORMAT, "%s: group_size %lld", b->where, (long long)c->group);
+    if (c->group < -1 || c->group > INT32_MAX) return pare_fail(err, PARE_ERR_FORMAT, "%s: group_size %lld", b->where, (long long)c->group);
     return PARE_OK;
 }
 

@@ -301,7 +301,7 @@ static pare_status read_config(const pare_bind *b, struct gptq_config *c, pare_e
         return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: pack_dtype '%s'; 'int32' is read", b->where, pack_dtype);
     if (c->bits && c->bits != 2 && c->bits != 3 && c->bits != 4 && c->bits != 8)
         return pare_fail(err, PARE_ERR_FORMAT, "%s: bits %lld; GPTQ has 2, 3, 4 and 8", b->where, (long long)c->bits);
-    if (c->group < -1)
+    if (c->group < -1 || c->group > INT32_MAX)
         return pare_fail(err, PARE_ERR_FORMAT, "%s: group_size %lld", b->where, (long long)c->group);
     return PARE_OK;
 }
