@@ -32,7 +32,8 @@ def write(case, parts, values, dtype, config=None, files=None, **info):
     folder = HERE / case
     folder.mkdir(parents=True)
     save_file({f"{LAYER}.{k}": v.contiguous() for k, v in parts.items()}, folder / "model.safetensors", {"format": "pt"})
-    model = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "torch_dtype": str(dtype)[6:]}
+    model = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "torch_dtype": str(dtype)[6:],
+             "hidden_size": values.shape[1], "intermediate_size": values.shape[0]}
     if config is not None:
         model["quantization_config"] = config
     (folder / "config.json").write_text(json.dumps(model, indent=1) + "\n")

@@ -167,6 +167,22 @@ def torch_files(report):
     report.check("container torch: a ResNet-20 published in the legacy form", resnet)
 
 
+def threads(report):
+    """Tensors that must be copied before use (not aligned, compressed) read by several threads: the same bytes every time."""
+    def check():
+        state = big_state()
+        path = report.folder / "threads.pt"
+        torch.save(state, path, _use_new_zipfile_serialization=False)
+        arrays = report.folder / "threads.npz"
+        np.savez(arrays, **{f"a{i}": np.full((3 + i % 5, 7), i, dtype=("i8", "f4", "u1", "f2")[i % 4]) for i in range(200)})
+        for file in (path, arrays):
+            first = convert(report, file, "--threads", "1")
+            for run in range(6):
+                if convert(report, file, "--threads", "4") != first:
+                    raise Wrong(f"{file.name}: 4 threads give other bytes than 1 (run {run + 1})")
+    report.check("container: 1 and 4 threads read the same", check)
+
+
 def numpy_files(report):
     rng = np.random.default_rng(7)
     for order in ("C", "F"):
@@ -255,6 +271,7 @@ def numbers(report):
                 return f"{source.numel()} values"
             report.check(f"numbers {source_name} -> {name} equals torch", in_range)
 
+    # With --allow-nonfinite values beyond the range become infinite, or NaN where the type has no infinity; saturating is fine too.
     for name, target in TARGETS.items():
         if name == "f32":
             continue
@@ -263,7 +280,10 @@ def numbers(report):
             source = torch.cat([source, torch.tensor([float("nan")])])
             got, want = cast(name, source, target).float(), source.to(target).float()
             clamped = torch.where(source.isnan(), source, source.clamp(-TOP[name], TOP[name])).to(target).float()
-            for rule, reference in (("as torch", want), ("saturates", clamped)):
+            infinite = torch.where(source.abs() > TOP[name], source * float("inf"), source).to(target).float()
+            if name == "f8_e4m3fn":
+                infinite[source.abs() > TOP[name]] = float("nan")
+            for rule, reference in (("as torch", want), ("saturates", clamped), ("infinite or NaN", infinite)):
                 if torch.equal(torch.nan_to_num(got, nan=-1.25), torch.nan_to_num(reference, nan=-1.25)):
                     return f"overflow: {rule}"
             raise Wrong(f"{source.tolist()} become {got.tolist()}, torch says {want.tolist()}")
@@ -282,5 +302,6 @@ def numbers(report):
 def run(report):
     golden(report)
     torch_files(report)
+    threads(report)
     numpy_files(report)
     numbers(report)

@@ -379,6 +379,20 @@ def unpack_quanto(parts, qtype, rows, cols, dtype):
     return layer.weight.dequantize().detach().clone()
 
 
+@_quiet
+def quanto_values(module, parts, name):
+    """The values of a loaded module. For bf16 in groups of 128 quanto turns int4 into a kernel's own form, which loses bits
+    of the shift: there the file's tensors are read through quanto's plain class instead."""
+    if "TinyGemm" not in type(module.weight).__name__:
+        return module.weight.dequantize().detach()
+    from optimum.quanto.tensor.weights.qbits import WeightQBitsTensor
+    state = {k.removeprefix(name + "."): v for k, v in parts.items() if k.startswith(name + ".")}
+    size = torch.Size((module.out_features, module.in_features))
+    plain = WeightQBitsTensor.load_from_state_dict(state, "weight.", qtype=module.weight_qtype, axis=0, group_size=module.weight_group_size, size=size,
+                                                   stride=(module.in_features, 1), missing_keys=[])
+    return plain.dequantize().detach()
+
+
 # -------------------------------------------------------------------------------------------------------------- course
 class W8A16LinearLayer(torch.nn.Module):
     """The layer of the course "Quantization in Depth", written from its described behaviour: int8_weights [out, in],
