@@ -102,7 +102,8 @@ pare_status pare_take_given(const float *scales, const int32_t *zeros, pare_qten
     for (int64_t i = 0; i < q->grid.n_scales; i++) {
         const float scale = pare_round_to(s->scale_dtype, scales[i]);
         if (!isfinite(scale) || scale == 0.0f)
-            return pare_fail(err, PARE_ERR_USAGE, "scale %lld is %g (as stored %g); it must be finite and not 0", (long long)i, (double)scales[i], (double)scale);
+            return pare_fail(err, PARE_ERR_USAGE, "scale %lld is %g (as stored %g); it must be finite and not 0", (long long)i,
+                             (double)scales[i], (double)scale);
         q->scales[i] = scale;
         if (zeros == NULL || q->zeros == NULL) continue;
         if (s->symmetric ? zeros[i] != middle : zeros[i] < 0 || zeros[i] > top)

@@ -21,7 +21,7 @@ int64_t pare_grid_index(const pare_grid *grid, const int64_t *index); /* scale i
 
 /* What a stored zero means. */
 typedef enum pare_zero_kind {
-    PARE_ZERO_SYM = 0, /* every zero is 2^(bits-1); zeros == NULL */
+    PARE_ZERO_SYM = 0, /* every zero is 2^(bits-1), and zeros says so */
     PARE_ZERO_INT,     /* W = (u - zeros[g]) * scales[g] */
     PARE_ZERO_SHIFT    /* W = u * scales[g] - shifts[g], each step rounded to scale_dtype (quanto's float shift) */
 } pare_zero_kind;
@@ -41,16 +41,20 @@ pare_status pare_qtensor_new(const pare_scheme *scheme, int ndim, const int64_t 
 
 /*
  * Streaming form for matrices [rows, cols] whose blocks do not cross rows (channel axis 0, group along the last axis): the
- * flow hands over some rows at a time and takes codes, scales and zeros for them. Per-tensor and per-column schemes need
- * a first pass: see pare_quantizer.prepare.
+ * flow hands over some rows at a time and takes codes, scales and zeros for them, the same bytes that quantize() gives.
+ * Schemes whose blocks cross rows (tensor, column, tile) go through quantize() whole.
  */
 typedef struct pare_rows_in {
     const void *data; pare_dtype dtype;      /* rows * cols elements, little-endian, contiguous */
     int64_t row0, rows, cols;
 } pare_rows_in;
+/*
+ * error and nonfinite are set, not added to. A row with NaN or Inf is quantized with NaN as 0 and Inf as the largest finite
+ * magnitude of the row, and its error is against that.
+ */
 typedef struct pare_rows_out {
     uint8_t *codes;                          /* [rows, cols] */
-    float *scales; int32_t *zeros;           /* [rows, groups per row] (or the shared ones, filled by prepare, for tensor scope) */
+    float *scales; int32_t *zeros;           /* [rows, groups per row]; zeros may be NULL when symmetric, and float codes leave them alone */
     pare_row_error error;                    /* of dequantized against input, summed over the rows in order */
     int64_t nonfinite;
 } pare_rows_out;
@@ -63,7 +67,7 @@ typedef struct pare_quantizer {
     pare_status (*check)(const pare_scheme *scheme, int ndim, const int64_t *shape, pare_err *err);
     /* any rank, any grid; scale_in/zero_in NULL = find them */
     pare_status (*quantize)(pare_ctx *ctx, const float *x, const float *scales_in, const int32_t *zeros_in, pare_qtensor *q, pare_err *err);
-    /* row-local streaming; scratch: pare_quantizer_scratch() bytes of the worker's own */
+    /* row-local streaming (pare_scheme_row_local); scratch: scratch() bytes of the worker's own, 64-byte aligned */
     pare_status (*rows)(const pare_kernels *k, const pare_scheme *scheme, const pare_rows_in *in, void *scratch, pare_rows_out *out, pare_err *err);
     size_t (*scratch)(const pare_scheme *scheme, int64_t cols);
 } pare_quantizer;

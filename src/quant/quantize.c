@@ -84,7 +84,8 @@ static pare_status check_request(pare_dtype dtype, const pare_scheme *scheme, co
 {
     const pare_dtype_info *info = pare_dtype_get_info(dtype);
     if (info == NULL || !pare_dtype_is_float(dtype) || info->bits < 8)
-        return pare_fail(err, PARE_ERR_USAGE, "quantize: the values are %s; a float dtype of 8 bits or more is needed", info != NULL ? info->name : "of no dtype");
+        return pare_fail(err, PARE_ERR_USAGE, "quantize: the values are %s; a float dtype of 8 bits or more is needed",
+                         info != NULL ? info->name : "of no dtype");
     *how = pare_quantizer_for(scheme);
     return *how != NULL ? PARE_OK : pare_fail(err, PARE_ERR_UNSUPPORTED, "quantize: no quantizer serves this scheme");
 }
