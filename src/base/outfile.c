@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Append-only output. Bytes gather in one aligned buffer and leave it in whole buffers with O_DIRECT: on ext4 a buffered
- * write costs seconds of kernel time a GB (page cache copies and writeback), a direct one a tenth of that. Overlap with
- * computing is the caller's business (pare_background).
+ * write costs seconds of kernel time a GB (page cache copies and writeback), a direct one a tenth of that. With a
+ * background task (pare_out_overlap) a full buffer is written while the caller hashes and fills a second one.
  *
  *   file:    |<------------- on disk ------------->|<- fill ->|
  *            0                                     base       position = base + fill
@@ -34,6 +34,9 @@ struct pare_out {
     size_t size, fill;  /* of the buffer */
     uint64_t base;      /* file offset of buffer[0] */
     pare_sha256 *hash;  /* NULL = not wanted */
+    pare_background *background; /* NULL = buffers are written where they fill */
+    uint8_t *other;              /* the second buffer then: being written, or free */
+    uint64_t other_base;
 };
 
 static size_t round_up(size_t n) { return (n + BLOCK - 1) & ~(size_t)(BLOCK - 1); }
@@ -72,11 +75,11 @@ static void leave_direct(pare_out *o)
     o->direct = false;
 }
 
-/* Puts n bytes of the buffer at base. Some file systems refuse direct I/O only when it happens: then go on without. */
-static pare_status put(pare_out *o, size_t n, pare_err *err)
+/* Puts n bytes at file offset `base`. Some file systems refuse direct I/O only when it happens: then go on without. */
+static pare_status put(pare_out *o, const uint8_t *data, uint64_t base, size_t n, pare_err *err)
 {
     for (size_t done = 0; done < n;) {
-        ssize_t wrote = pwrite(o->fd, o->buffer + done, n - done, (off_t)(o->base + done));
+        ssize_t wrote = pwrite(o->fd, data + done, n - done, (off_t)(base + done));
         if (wrote > 0) {
             done += (size_t)wrote;
             if (o->direct && done < n && done % BLOCK) leave_direct(o);
@@ -92,12 +95,44 @@ static pare_status put(pare_out *o, size_t n, pare_err *err)
     return PARE_OK;
 }
 
+static pare_status put_other(void *arg, pare_err *err)
+{
+    pare_out *o = arg;
+    return put(o, o->other, o->other_base, o->size, err);
+}
+
+/* A buffer in the background must be on disk, or given up, before anything else touches the file. */
+static pare_status settle(pare_out *o, pare_err *err)
+{
+    return o->background ? pare_background_wait(o->background, err) : PARE_OK;
+}
+
+/* The buffer is full: writes it, here or in the background, and goes on with an empty one. */
+static pare_status put_full(pare_out *o, pare_err *err)
+{
+    pare_status st = settle(o, err);
+    if (st != PARE_OK) return st;
+    if (o->background) {
+        uint8_t *filled = o->buffer;
+        o->buffer = o->other;
+        o->other = filled;
+        o->other_base = o->base;
+        st = pare_background_start(o->background, put_other, o, err);
+    } else {
+        st = put(o, o->buffer, o->base, o->size, err);
+    }
+    o->base += o->size;
+    o->fill = 0;
+    return st;
+}
+
 /* The tail, padded to what direct I/O takes. It stays in the buffer. */
 static pare_status put_tail(pare_out *o, pare_err *err)
 {
+    pare_status st = settle(o, err);
     size_t n = o->direct ? round_up(o->fill) : o->fill;
     memset(o->buffer + o->fill, 0, n - o->fill);
-    return put(o, n, err);
+    return st == PARE_OK ? put(o, o->buffer, o->base, n, err) : st;
 }
 
 pare_status pare_out_write(pare_out *o, const void *data, size_t n, pare_err *err)
@@ -110,11 +145,7 @@ pare_status pare_out_write(pare_out *o, const void *data, size_t n, pare_err *er
         o->fill += piece;
         p += piece;
         n -= piece;
-        if (o->fill < o->size) break;
-        st = put(o, o->size, err);
-        if (st != PARE_OK) break;
-        o->base += o->size;
-        o->fill = 0;
+        if (o->fill == o->size) st = put_full(o, err);
     }
     return st;
 }
@@ -226,6 +257,14 @@ out:
     return st;
 }
 
+pare_status pare_out_overlap(pare_out *o, pare_ctx *ctx, pare_err *err)
+{
+    if (o->size < BUFFER || o->background) return PARE_OK; /* a small file is one buffer */
+    o->other = pare_alloc_aligned(BLOCK, o->size);
+    if (!o->other) return pare_no_memory(err, "an output buffer", o->size);
+    return pare_background_new(ctx, &o->background, err);
+}
+
 /* ------------------------------------------------------------------------------------------------------------ closing */
 
 pare_status pare_out_close(pare_out *o, char hex[65], pare_err *err)
@@ -250,6 +289,8 @@ out:
 void pare_out_abort(pare_out *o)
 {
     if (!o) return;
+    pare_background_free(o->background); /* waits */
+    pare_dealloc_aligned(o->other);
     if (o->fd >= 0) close(o->fd);
     pare_sha256_free(o->hash);
     pare_dealloc_aligned(o->buffer);

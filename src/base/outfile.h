@@ -14,6 +14,8 @@ typedef struct pare_out pare_out;
  * full disk is an error before the work.
  */
 pare_status pare_out_open(const char *path, uint64_t resume_at, uint64_t expected, bool hash, pare_out **out, pare_err *err);
+/* From now on full buffers are written by a background task of ctx while the next one is filled. */
+pare_status pare_out_overlap(pare_out *o, pare_ctx *ctx, pare_err *err);
 pare_status pare_out_write(pare_out *o, const void *data, size_t n, pare_err *err);
 uint64_t pare_out_position(const pare_out *o);
 /* Everything appended so far is on disk when this returns (fdatasync); used before a journal entry is made. */

@@ -86,6 +86,7 @@ static pare_status open_shard(pare_stream *s, int shard, int64_t done_tensors, p
     path = pare_path_join(s->folder, sh->file);
     if (!path) return pare_no_memory(err, sh->file, 0);
     st = pare_writer_open(s->plan->container, path, sh->specs, sh->n, kv, n_kv, done_tensors, &s->writer, err);
+    if (st == PARE_OK) st = pare_out_overlap(s->writer->out, s->ctx, err);
     pare_dealloc(path);
     s->synced_at = 0;
     s->synced_time = pare_now();
