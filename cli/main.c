@@ -193,7 +193,7 @@ static int parse_flag(cli *c, int argc, char **argv, int *i) {
     if (of_method) {
         char *pair = malloc(n + strlen(value) + 2);
         if (!pair) return cli_usage(c, "out of memory");
-        sprintf(pair, "%.*s=%s", (int)n, name, value);
+        snprintf(pair, n + strlen(value) + 2, "%.*s=%s", (int)n, name, value);
         give(c, "set", pair);
     } else
         give(c, f->name, value ? value : "");
