@@ -4,6 +4,7 @@
  */
 #ifndef PARE_LAYOUT_BIND_H
 #define PARE_LAYOUT_BIND_H
+#include <string.h>
 #include "layout/layout.h"
 
 /* ------------------------------------------------------------------------------------------------------------ binding */
@@ -85,17 +86,15 @@ int64_t pare_scheme_groups(const pare_scheme *s, int64_t cols);
 /* The group_size member that most formats share: -1 = per channel. */
 int64_t pare_scheme_group_field(const pare_scheme *s);
 
-/* Unaligned little-endian words, inlined. */
+/* Unaligned little-endian words, inlined (compilers make one load or store of each). */
 static inline uint32_t pare_word_get(const uint8_t *p)
 {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 static inline void pare_word_put(uint8_t *p, uint32_t v)
 {
-    p[0] = (uint8_t)v;
-    p[1] = (uint8_t)(v >> 8);
-    p[2] = (uint8_t)(v >> 16);
-    p[3] = (uint8_t)(v >> 24);
+    const uint8_t bytes[4] = { (uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24) };
+    memcpy(p, bytes, 4);
 }
 
 /* ------------------------------------------------------------------------------------------------- tiles (tile.c) */

@@ -326,6 +326,7 @@ static pare_status read_layer(const pare_weights *w, const pare_weight *layer, i
 
 const pare_layout pare_layout_awq = {
     .name = "awq",
+    .one_scheme = true,
     .help = "AWQ gemm: 4 bit, interleaved int32 words, zero points",
     .loaders = "transformers (gptqmodel), vLLM, AutoAWQ; not llama.cpp's converter",
     .packing = "P5 along out, transposed; reads gemv (P1 along in) and gemv_fast (P6)",

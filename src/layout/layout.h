@@ -111,6 +111,7 @@ typedef struct pare_layout {
     const char *packing;            /* the rules used, for the table in docs: "P1 along in" */
     const char *schemes;            /* one line for the support matrix: "int 2 3 4 8; sym asym; group channel" */
     const pare_option *options;     /* NULL = none */
+    bool one_scheme;                /* every layer of a checkpoint must have the same scheme (AWQ has one group size) */
     /* ---- writing (all NULL: read-only layout) */
     /*
      * Sets what the layout fixes (scale dtype, group size, zero_min) and refuses what it cannot store: PARE_ERR_UNSUPPORTED

@@ -6,7 +6,7 @@
 #include <string.h>
 #include "layout/bind.h"
 
-enum { TILE_ROWS = 32, TILE_CODES = 512, TILE_BYTES = TILE_CODES, AWQ_COLS = 64, AWQ_WORDS = 16 };
+enum { TILE_ROWS = 32, TILE_CODES = 512, TILE_BYTES = TILE_CODES, AWQ_COLS = 256, AWQ_WORDS = 16 };
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -50,22 +50,28 @@ void pare_tile_unpack_t(const pare_kernels *k, int bits, int64_t rows, int64_t c
 
 static const int awq_row[8] = { 0, 2, 4, 6, 1, 3, 5, 7 }; /* row of the octet that nibble n holds */
 
+/* n columns of eight rows (row stride cols) -> n words of four bytes; byte j holds rows awq_row[2j] (low) and awq_row[2j+1]. */
+static void octet_words(const uint8_t *rows, int64_t cols, int64_t n, uint8_t *words)
+{
+    uint8_t byte[4][AWQ_COLS];
+    for (int j = 0; j < 4; j++) {
+        const uint8_t *low = rows + awq_row[2 * j] * cols, *high = rows + awq_row[2 * j + 1] * cols;
+        for (int64_t c = 0; c < n; c++) byte[j][c] = (uint8_t)(low[c] | high[c] << 4);
+    }
+    for (int64_t c = 0; c < n; c++)
+        pare_word_put(words + 4 * c, (uint32_t)byte[0][c] | (uint32_t)byte[1][c] << 8 | (uint32_t)byte[2][c] << 16 | (uint32_t)byte[3][c] << 24);
+}
+
 void pare_tile_pack_awq(int64_t rows, int64_t cols, const uint8_t *codes, uint8_t *dst, int64_t stride)
 {
-    uint32_t tile[AWQ_WORDS][AWQ_COLS];
+    uint8_t tile[AWQ_WORDS][AWQ_COLS * 4];
     for (int64_t o0 = 0; o0 < rows / 8; o0 += AWQ_WORDS) {
         int64_t no = least(AWQ_WORDS, rows / 8 - o0);
         for (int64_t c0 = 0; c0 < cols; c0 += AWQ_COLS) {
             int64_t nc = least(AWQ_COLS, cols - c0);
-            for (int64_t o = 0; o < no; o++) {
-                memset(tile[o], 0, sizeof tile[o]);
-                for (int n = 0; n < 8; n++) {
-                    const uint8_t *row = codes + ((o0 + o) * 8 + awq_row[n]) * cols + c0;
-                    for (int64_t c = 0; c < nc; c++) tile[o][c] |= (uint32_t)row[c] << (4 * n);
-                }
-            }
+            for (int64_t o = 0; o < no; o++) octet_words(codes + (o0 + o) * 8 * cols + c0, cols, nc, tile[o]);
             for (int64_t c = 0; c < nc; c++)
-                for (int64_t o = 0; o < no; o++) pare_word_put(dst + ((c0 + c) * stride + o0 + o) * 4, tile[o][c]);
+                for (int64_t o = 0; o < no; o++) memcpy(dst + ((c0 + c) * stride + o0 + o) * 4, tile[o] + c * 4, 4);
         }
     }
 }
