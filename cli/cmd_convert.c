@@ -26,7 +26,7 @@ static int run(cli *c) {
         cli_progress_end();
         cli_format_bytes(r.input_bytes, from);
         cli_format_bytes(r.output_bytes, to);
-        cli_print("%s %s: %s -> %s, %lld tensors, %.2f s\n", o.dry_run ? "would write" : "wrote", out, from, to, (long long)r.kept_tensors, r.seconds);
+        if (!c->quiet) cli_print("%s %s: %s -> %s, %lld tensors, %.2f s\n", o.dry_run ? "would write" : "wrote", out, from, to, (long long)r.kept_tensors, r.seconds);
         code = 0;
     }
     cli_job_clear(&o);

@@ -6,7 +6,7 @@
 #include "cli.h"
 #include "job.h"
 
-static void print_summary(const cli *c, const pare_job_result *r, const char *out, bool dry) {
+static void print_summary(const pare_job_result *r, const char *out, bool dry) {
     char from[32], to[32], rss[32];
     cli_format_bytes(r->input_bytes, from);
     cli_format_bytes(r->output_bytes, to);
@@ -15,7 +15,7 @@ static void print_summary(const cli *c, const pare_job_result *r, const char *ou
               to, r->output_bytes ? (double)r->input_bytes / (double)r->output_bytes : 0.0, (long long)r->quantized_tensors, (long long)r->kept_tensors,
               r->bits_per_weight);
     if (!dry) cli_print("signal to quantization noise %.2f dB; %.2f s, %s of memory at most\n", r->sqnr_db, r->seconds, rss);
-    if (!dry && !c->quiet) cli_print("details of every tensor: %s/pare.json\n", out);
+    if (!dry) cli_print("details of every tensor: %s/pare.json\n", out);
 }
 
 int cli_job_json(const cli *c, const pare_job_result *r, const pare_table *plan, bool dry) {
@@ -97,7 +97,7 @@ static int run(cli *c) {
     else {
         cli_progress_end();
         code = plan ? cli_print_table(c, plan) : 0;
-        print_summary(c, &r, out ? out : "OUT", o.dry_run);
+        if (!c->quiet) print_summary(&r, out ? out : "OUT", o.dry_run);
     }
     pare_table_free(plan);
     cli_job_clear(&o);

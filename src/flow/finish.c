@@ -314,6 +314,28 @@ static pare_status write_manifest(finish_state *s, pare_err *err) {
     return st;
 }
 
+static pare_status swallow(void *arg, const char *name, const char *text, pare_err *err) {
+    (void)arg, (void)name, (void)text, (void)err;
+    return PARE_OK;
+}
+
+/* Asks the layout for its configuration before the work starts: what it cannot express is refused here. */
+pare_status pare_finish_check(const pare_finish *f, pare_err *err) {
+    job_lists lists = {0};
+    pare_json *j = NULL;
+    pare_status st = PARE_OK;
+    if (!f->plan->layout) return PARE_OK;
+    PARE_TRY(layout_job(f, &lists, err));
+    PARE_TRY(pare_json_new(0, &j, err));
+    pare_json_object(j, NULL);
+    if (f->plan->layout->config) PARE_TRY(f->plan->layout->config(&lists.job, j, err));
+    if (f->plan->layout->files) PARE_TRY(f->plan->layout->files(&lists.job, swallow, NULL, err));
+out:
+    pare_json_free(j);
+    pare_dealloc(lists.memory);
+    return st;
+}
+
 pare_status pare_finish_folder(pare_ctx *ctx, const pare_finish *f, pare_err *err) {
     finish_state s = {.f = f};
     job_lists lists = {0};

@@ -140,6 +140,8 @@ typedef struct pare_finish {
     const char (*shard_hash)[65];
     const char (*input_hash)[65];    /* one for each file of the store */
 } pare_finish;
+/* Only plan, weights and options are looked at. */
+pare_status pare_finish_check(const pare_finish *f, pare_err *err);
 pare_status pare_finish_folder(pare_ctx *ctx, const pare_finish *f, pare_err *err);
 void pare_plan_totals(const pare_plan *plan, double *bits_per_weight, double *sqnr_db);
 

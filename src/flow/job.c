@@ -190,6 +190,7 @@ static pare_status run(pare_ctx *ctx, pare_plan_kind kind, const char *command, 
     if (!options->dry_run) PARE_TRY(check_output(&j.paths, options, model, err));
     PARE_TRY(open_input(&j, model, err));
     PARE_TRY(pare_plan_new(ctx, kind, j.weights, options, &j.plan, err));
+    PARE_TRY(pare_finish_check(&(pare_finish){.plan = j.plan, .weights = j.weights, .options = options}, err));
     if (!options->dry_run) PARE_TRY(run_job(&j, err));
     if (plan) PARE_TRY(pare_plan_table(j.plan, plan, err));
     if (result) {

@@ -146,7 +146,7 @@ static pare_status fit_scheme(const pare_plan *plan, pare_scheme *scheme, const 
     const int64_t asked = scheme->group_size;
     pare_scheme try = *scheme;
     pare_status st = plan->layout->check(&try, plan->model_dtype, item->name, w->ndim, w->shape, warn, err);
-    for (size_t i = 0; i < 3 && st == PARE_ERR_UNSUPPORTED && scheme->granularity == PARE_PER_GROUP && item->cols % asked != 0; i++) {
+    for (size_t i = 0; i < 3 && st == PARE_ERR_UNSUPPORTED && !plan->layout->one_scheme && scheme->granularity == PARE_PER_GROUP && item->cols % asked != 0; i++) {
         pare_err ignored = {0};
         try = *scheme;
         try.name[0] = 0;
@@ -258,6 +258,30 @@ static pare_status init_item(pare_plan *plan, const plan_choice *c, pare_plan_it
     return PARE_OK;
 }
 
+/*
+ * A tied pair is written under the embedding's name, whichever the source had: every loader ties the head to the
+ * embedding, some do not the other way round.
+ */
+static void prefer_embedding(pare_plan *plan) {
+    for (int64_t i = 0; i < plan->n_items; i++) {
+        pare_plan_item *alias = &plan->items[i], *head = NULL;
+        if (alias->action != PARE_ACTION_DROP || alias->role != PARE_ROLE_EMBEDDING) continue;
+        for (int64_t k = 0; k < plan->n_items && !head; k++)
+            if (strcmp(plan->items[k].name, alias->tied_to) == 0) head = &plan->items[k];
+        if (!head || head->role != PARE_ROLE_HEAD || (head->action != PARE_ACTION_KEEP && head->action != PARE_ACTION_CAST)) continue;
+        alias->action = head->action;
+        alias->dtype = head->dtype;
+        alias->weight = head->weight;
+        alias->in_bytes = head->in_bytes;
+        snprintf(alias->reason, sizeof alias->reason, "%s", pare_role_reason(PARE_ROLE_EMBEDDING));
+        head->action = PARE_ACTION_DROP;
+        head->in_bytes = 0;
+        head->tied_to = alias->name;
+        alias->tied_to = NULL;
+        snprintf(head->reason, sizeof head->reason, "tied to %.140s", alias->name);
+    }
+}
+
 static pare_status check_outcome(const plan_choice *c, pare_plan *plan, pare_err *err) {
     for (int64_t i = 0; i < plan->n_items; i++) {
         plan->quantized += plan->items[i].action == PARE_ACTION_QUANTIZE;
@@ -312,6 +336,7 @@ pare_status pare_plan_new(pare_ctx *ctx, pare_plan_kind kind, const pare_weights
         PARE_TRY(init_item(plan, &c, item, &weights->at[i], i, err));
         PARE_TRY(decide(&c, plan, item, &weights->at[i], err));
     }
+    prefer_embedding(plan);
     PARE_TRY(check_outcome(&c, plan, err));
     PARE_TRY(pare_plan_lay_out(plan, options->shard_size ? options->shard_size : UINT64_C(5000000000), err));
     say_warnings(ctx, plan);
