@@ -18,7 +18,7 @@ check_folder() { # FOLDER
 last=0
 for spec in compressed-tensors:W8A16 compressed-tensors:W4A16:g64 compressed-tensors:W4A16_ASYM:g64 compressed-tensors:W3A16:g64 compressed-tensors:W2A16:g64 \
     compressed-tensors:INT8 compressed-tensors:FP8_DYNAMIC gptq:W8A16:g64 gptq:W4A16:g64 gptq:W4A16_ASYM:g64 gptq_v2:W4A16_ASYM:g64 gptq:W3A16:g64 gptq:W2A16:g64 \
-    awq:W4A16_ASYM:g64 awq:W4A16:g128 quanto:W8A16 quanto:W4A16_ASYM:g128 quanto:W2A16_ASYM:g128 course-w8a16:W8A16; do
+    awq:W4A16_ASYM:g64 awq:W4A16:g128 quanto:W8A16 quanto:W4A16_ASYM:g128 quanto:W2A16_ASYM:g128 course:W8A16; do
     format=${spec%%:*} scheme=${spec#*:}
     expect 0 "$PARE" quantize "$DEMO" -o out --overwrite --json --format "$format" --scheme "$scheme"
     for key in input_bytes output_bytes quantized_tensors kept_tensors bits_per_weight sqnr_db seconds peak_rss_bytes; do
