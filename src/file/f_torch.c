@@ -256,23 +256,34 @@ out:
 
 static bool is_container(const pare_pk_value *v) { return v->type == PARE_PK_DICT || v->type == PARE_PK_LIST || v->type == PARE_PK_TUPLE; }
 
-static pare_status count_step(reader *r, int depth)
+static pare_status count_step(reader *r, int depth, size_t items)
 {
     if (depth > DEPTH_MAX) return pare_fail(r->err, PARE_ERR_UNSUPPORTED, "%s: containers are nested deeper than %d", r->where, DEPTH_MAX);
-    if (++r->walked > WALK_MAX) return pare_fail(r->err, PARE_ERR_UNSUPPORTED, "%s: the object has more than %d parts", r->where, WALK_MAX);
+    r->walked += items;
+    if (r->walked > WALK_MAX) return pare_fail(r->err, PARE_ERR_UNSUPPORTED, "%s: the object has more than %d parts", r->where, WALK_MAX);
     return PARE_OK;
 }
 
 /* Is there a tensor in v or below it? Lets *found alone when not. */
 static pare_status has_tensor(reader *r, const pare_pk_value *v, int depth, bool *found)
 {
-    pare_status st = count_step(r, depth);
-    if (st != PARE_OK || *found) return st;
     if (v->type == PARE_PK_TENSOR) *found = true;
-    if (!is_container(v)) return PARE_OK;
+    if (*found || !is_container(v)) return PARE_OK;
+    pare_status st = count_step(r, depth, v->is.items.n + 1);
     size_t step = v->type == PARE_PK_DICT ? 2 : 1;
     for (size_t i = step - 1; st == PARE_OK && !*found && i < v->is.items.n; i += step) st = has_tensor(r, v->is.items.at[i], depth + 1, found);
     return st;
+}
+
+static void add_number(pare_str *s, int64_t value)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do digits[--at] = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (value < 0) digits[--at] = '-';
+    pare_str_addn(s, digits + at, sizeof digits - at);
 }
 
 /* Appends a key to the path; *known says whether it can be part of a name. */
@@ -281,15 +292,14 @@ static void add_key(reader *r, const pare_pk_value *key, bool *known)
     *known = key->type == PARE_PK_TEXT || key->type == PARE_PK_INT;
     if (r->path.n && *known) pare_str_add(&r->path, ".");
     if (key->type == PARE_PK_TEXT) pare_str_addn(&r->path, key->is.text.at, key->is.text.n);
-    if (key->type == PARE_PK_INT) pare_str_printf(&r->path, "%lld", (long long)key->is.whole);
+    if (key->type == PARE_PK_INT) add_number(&r->path, key->is.whole);
 }
 
 static pare_status walk(reader *r, const pare_pk_value *v, int depth)
 {
-    pare_status st = count_step(r, depth);
-    if (st != PARE_OK) return st;
     if (v->type == PARE_PK_TENSOR) return add_tensor(r, v->is.tensor);
     if (!is_container(v)) return PARE_OK;
+    pare_status st = count_step(r, depth, v->is.items.n + 1);
     bool is_dict = v->type == PARE_PK_DICT;
     for (size_t i = 0; st == PARE_OK && i < v->is.items.n; i += is_dict ? 2 : 1) {
         const pare_pk_value *value = v->is.items.at[is_dict ? i + 1 : i], index = {.type = PARE_PK_INT, .is.whole = (int64_t)i};
