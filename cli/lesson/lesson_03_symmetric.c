@@ -55,11 +55,11 @@ static void modes(show *s) {
 
 /* A wave and its 3-bit twin: what quantization noise looks like. */
 static void noise(show *s) {
-    enum { POINTS = 120 };
+    enum { POINTS = 480 };
     float wave[POINTS], back[POINTS];
     double x[POINTS], y[POINTS], z[POINTS];
     const int64_t shape[1] = {POINTS};
-    pare_scheme scheme = plain_scheme(true, PARE_PER_TENSOR, 0);
+    pare_scheme scheme = plain_scheme(false, PARE_PER_TENSOR, 0);
     pare_qtensor *q = NULL;
     scheme.bits = 3;
     for (int i = 0; i < POINTS; i++) wave[i] = sinf(6.2831853f * (float)i / (POINTS - 1));

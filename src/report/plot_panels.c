@@ -90,12 +90,14 @@ static void draw_lines(pare_canvas *c, const place *p, double x0, double y0) {
     if (plain) pare_canvas_frame(c, x0 + 0.5, y0 + 0.5, w - 1, h - 1, 1, color);
 }
 
+static bool has_bar(const place *p) { return p->cells.map == PARE_CMAP_COOLWARM || p->cells.map == PARE_CMAP_HEAT; }
+
 static void draw_bar(pare_canvas *c, const place *p, double x0, double y0) {
     const pare_cells *const k = &p->cells;
     const double w = larger(p->cell_w * (double)k->cols, 60);
     pare_font font = {.size = NOTE_SIZE, .color = PARE_GREY};
     char text[48];
-    if (k->map != PARE_CMAP_COOLWARM && k->map != PARE_CMAP_HEAT) return;
+    if (!has_bar(p)) return;
     for (int i = 0; i < BAR_STEPS; i++) {
         const double left = floor(w * i / BAR_STEPS), right = floor(w * (i + 1) / BAR_STEPS);
         pare_canvas_rect(c, x0 + left, y0, right - left, BAR, pare_colormap_at(k->map, (i + 0.5) / BAR_STEPS));
@@ -130,6 +132,7 @@ static void draw_panel(pare_canvas *c, const pare_panel *panel, const place *p, 
 /* Fills places and the page's size. */
 static pare_status lay_out(const pare_panel *panels, int n, const char *title, place *places, double *width, double *height, double *note_h, pare_err *err) {
     double tallest = 24;
+    bool bars = false;
     *note_h = 0;
     *width = 2 * MARGIN + GAP * (n - 1);
     for (int i = 0; i < n; i++) {
@@ -138,6 +141,7 @@ static pare_status lay_out(const pare_panel *panels, int n, const char *title, p
         pare_panel_title(&panels[i], &places[i].cells, places[i].title, places[i].note);
         place_cells(&places[i], &panels[i]);
         if (places[i].note[0]) *note_h = 14;
+        bars |= has_bar(&places[i]);
     }
     place_evenly(places, n);
     for (int i = 0; i < n; i++) {
@@ -147,7 +151,7 @@ static pare_status lay_out(const pare_panel *panels, int n, const char *title, p
         *width += p->column;
         tallest = larger(tallest, p->cell_h * (double)p->cells.rows);
     }
-    *height = ceil(2 * MARGIN + (title ? 34 : 0) + 24 + *note_h + tallest + 10 + BAR + 14 - 8);
+    *height = ceil(2 * MARGIN + (title ? 34 : 0) + 16 + *note_h + tallest + (bars ? 10 + BAR + 14 : 0));
     return PARE_OK;
 }
 
