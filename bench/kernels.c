@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Speed of the kernels against this machine's memory:
- *   bench_kernels [--csv] [--isa LEVEL] [--threads N] [--mib N] [--repeat N] [--only TEXT]
+ *   bench_kernels [--csv] [--isa LEVEL] [--threads N] [--mib N] [--repeat N] [--only TEXT] [--cpu-time]
  *
  * Every row works through buffers far larger than the caches, on all threads, and says how many input bytes a second went by,
  * as a number and as a fraction of the read bandwidth (a sum over the input buffer on the same threads, measured again beside
  * every row; the best of all is used). A row's time is the best of the repeats. "quantize" rows are the whole in-memory way of
  * quant/q_linear.c from floats to packed bytes in memory: largest value, scale, codes, packing; "+ error" rows also sum up the
- * error, as `pare quantize` does.
+ * error, as `pare quantize` does. --cpu-time divides by the processor time that the threads got instead of the time on the wall:
+ * less disturbed on a machine that others use too, though memory is still shared.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "base/base.h"
 #include "kernel/kernel.h"
 #include "num/num.h"
@@ -35,7 +37,7 @@ struct bench {
     size_t bytes;               /* of each buffer */
     uint8_t *in, *out;
     int repeat;
-    bool csv;
+    bool csv, cpu_time;
     const char *only;
     double read;                /* best read bandwidth so far, bytes a second */
     const op_row *row;          /* at hand */
@@ -153,12 +155,9 @@ static void whole(const bench *b, const op_row *r, int64_t row, bool error)
     pare_row_error e;
     if (bf16) b->k->absmax_groups_bf16(IN, COLS, group, absmax);
     else b->k->absmax_groups(IN, COLS, group, absmax);
-    for (int64_t g = 0; g < COLS / group; g++) {
-        const float s = (float)((double)absmax[g] / (channel ? 127.0 : q.umax / 2.0));
-        scale[g] = channel ? s : pare_round_to(PARE_F16, s);
-        if (!(scale[g] > 0.0f)) scale[g] = 1.0f;
-        zero[g] = 1 << (r->bits - 1);
-    }
+    for (int64_t g = 0; g < COLS / group; g++) zero[g] = 1 << (r->bits - 1);
+    if (channel) b->k->scales_of_absmax(absmax, 1, 127.0f, PARE_F32, 0x1p-149f, 1e30f, scale);
+    else b->k->scales_of_absmax(absmax, GROUPS, (float)q.umax / 2, PARE_F16, 0x1p-24f, 65504.0f, scale);
     uint8_t *codes = channel ? OUT : packed; /* 8 bits: the codes are the bytes */
     if (error && bf16) b->k->quant_error_row_bf16(IN, &q, scale, zero, codes, &e), sink = e.noise;
     else if (error) b->k->quant_error_row(IN, &q, scale, zero, codes, &e), sink = e.noise;
@@ -234,13 +233,21 @@ static void fail_if(pare_status st, const pare_err *err)
     exit(1);
 }
 
+/* Seconds: wall, or processor time of all threads divided among them. */
+static double seconds(const bench *b)
+{
+    struct timespec t;
+    if (!b->cpu_time || clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) != 0) return pare_now();
+    return ((double)t.tv_sec + 1e-9 * (double)t.tv_nsec) / pare_ctx_threads(b->ctx);
+}
+
 static void measure_read(bench *b, int times)
 {
     pare_err err;
     for (int i = 0; i < times; i++) {
-        const double begin = pare_now();
+        const double begin = seconds(b);
         fail_if(pare_parallel(b->ctx, (int64_t)(b->bytes / SUM_BYTES), sum_task, b, &err), &err);
-        const double rate = (double)b->bytes / (pare_now() - begin);
+        const double rate = (double)b->bytes / (seconds(b) - begin);
         if (rate > b->read) b->read = rate;
     }
 }
@@ -254,9 +261,9 @@ static double measure_row(bench *b, const op_row *r)
     b->row = r;
     b->rows = (int64_t)(b->bytes / (size_t)(COLS / 8 * most));
     for (int i = 0; i < b->repeat; i++) {
-        const double begin = pare_now();
+        const double begin = seconds(b);
         fail_if(pare_parallel(b->ctx, (b->rows + TASK_ROWS - 1) / TASK_ROWS, rows_task, b, &err), &err);
-        const double rate = (double)b->rows * (COLS / 8) * r->in_bits / (pare_now() - begin);
+        const double rate = (double)b->rows * (COLS / 8) * r->in_bits / (seconds(b) - begin);
         if (rate > best) best = rate;
     }
     return best;
@@ -325,13 +332,14 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--csv") == 0) b.csv = true;
+        else if (strcmp(argv[i], "--cpu-time") == 0) b.cpu_time = true;
         else if (strcmp(argv[i], "--isa") == 0) options.isa = value, i++;
         else if (strcmp(argv[i], "--threads") == 0) options.threads = (int)strtol(value, NULL, 10), i++;
         else if (strcmp(argv[i], "--mib") == 0) b.bytes = (size_t)strtoul(value, NULL, 10) << 20, i++;
         else if (strcmp(argv[i], "--repeat") == 0) b.repeat = (int)strtol(value, NULL, 10), i++;
         else if (strcmp(argv[i], "--only") == 0) b.only = value, i++;
         else {
-            fprintf(stderr, "usage: bench_kernels [--csv] [--isa LEVEL] [--threads N] [--mib N] [--repeat N] [--only TEXT]\n");
+            fprintf(stderr, "usage: bench_kernels [--csv] [--isa LEVEL] [--threads N] [--mib N] [--repeat N] [--only TEXT] [--cpu-time]\n");
             return 2;
         }
     }

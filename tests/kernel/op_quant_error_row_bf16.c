@@ -15,12 +15,9 @@ void check_quant_error_row_bf16(const pare_kernels *ref, const pare_kernels *k)
         if (!usable) continue;
         fill(wide, c.q.n, c.pattern, c.scale[0]);
         for (int64_t j = 0; j < c.q.n; j++) {
-#if 2 == 2
             x[j] = pare_f32_to_bf16(wide[j]);
+            if ((x[j] & 0x7f80) == 0x7f80) x[j] ^= 0x80; /* rounded up to inf */
             wide[j] = pare_bf16_to_f32(x[j]);
-#else
-            x[j] = wide[j];
-#endif
         }
         pare_row_error want, got;
         memset(&want, 0, sizeof want);

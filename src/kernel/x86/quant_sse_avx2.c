@@ -22,6 +22,14 @@ static inline __m256d add_squares(__m256d sum, __m128 d)
     return _mm256_fmadd_pd(w, w, sum);
 }
 
+/* The canonical tree of 16 lanes: 16 -> 8 -> 4 -> 2 -> 1. */
+static inline double fold(__m256d s0, __m256d s1, __m256d s2, __m256d s3)
+{
+    const __m256d four = _mm256_add_pd(_mm256_add_pd(s0, s2), _mm256_add_pd(s1, s3));
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
 double pare_quant_sse_avx2(const float *x, int64_t n, float scale, int32_t zero, int umin, int umax)
 {
     double lane[PARE_LANES] = { 0 };
@@ -37,6 +45,7 @@ double pare_quant_sse_avx2(const float *x, int64_t n, float scale, int32_t zero,
             s2 = add_squares(s2, _mm256_castps256_ps128(b));
             s3 = add_squares(s3, _mm256_extractf128_ps(b, 1));
         }
+        if (i == n) return fold(s0, s1, s2, s3);
         _mm256_storeu_pd(lane, s0);
         _mm256_storeu_pd(lane + 4, s1);
         _mm256_storeu_pd(lane + 8, s2);

@@ -20,8 +20,8 @@
  *
  *     if the low 16 bits of S are 0, |D| >= 2^16; if they are in 7 ... 2^16 - 7, |D| >= 7: the codes are exact.
  *
- * Other scales (one in 5000 random ones), scales outside [2^-64, 2^64) and zero points outside 0 ... 255 take the dividing code of
- * ref/rows.h. x is first clamped to +-1024*s, which changes no code and keeps overflow out; NaN goes to the lower bound.
+ * Other scales (one in 5000 random ones), scales outside [2^-23, 2^64), where x*y' could overflow, and zero points outside 0 ... 255
+ * take the dividing code of ref/rows.h. NaN and inf are not promised a certain code, only one in [umin, umax].
  */
 #ifndef PARE_KERNEL_X86_ROWS_AVX2_H
 #define PARE_KERNEL_X86_ROWS_AVX2_H
@@ -29,26 +29,25 @@
 #include "kernel/ref/rows.h"
 
 typedef struct pare_divisor_avx2 {
-    __m256 inv, low, bound; /* y, y', 1024*s */
+    __m256 inv, low; /* y, y' */
 } pare_divisor_avx2;
 
 static inline bool pare_divisor_fits(float s, int32_t zero)
 {
     const uint32_t a = pare_f32_bits(s), low = a & 0xffffu; /* negative: a is too large */
-    return a - (63u << 23) < 128u << 23 && (low == 0 || low - 7u <= 0x10000u - 14u) && (uint32_t)zero <= 255u;
+    return a - (104u << 23) < 87u << 23 && (low == 0 || low - 7u <= 0x10000u - 14u) && (uint32_t)zero <= 255u;
 }
 
 static inline pare_divisor_avx2 pare_divisor_of(float s)
 {
     const __m128 one = _mm_set_ss(1.0f), v = _mm_set_ss(s);
     const __m128 y = _mm_div_ss(one, v), low = _mm_mul_ss(_mm_fnmadd_ss(v, y, one), y);
-    return (pare_divisor_avx2){ .inv = _mm256_broadcastss_ps(y), .low = _mm256_broadcastss_ps(low), .bound = _mm256_set1_ps(1024.0f * s) };
+    return (pare_divisor_avx2){ .inv = _mm256_broadcastss_ps(y), .low = _mm256_broadcastss_ps(low) };
 }
 
 /* About x/s: on the right side of every half-integer, see above. */
 static inline __m256 pare_quotient_avx2(__m256 x, pare_divisor_avx2 d)
 {
-    x = _mm256_min_ps(_mm256_max_ps(x, _mm256_sub_ps(_mm256_setzero_ps(), d.bound)), d.bound);
     return _mm256_fmadd_ps(x, d.inv, _mm256_mul_ps(x, d.low));
 }
 
