@@ -5,12 +5,13 @@ find_package(Threads REQUIRED)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.13)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
+pkg_check_modules(XXHASH REQUIRED libxxhash>=0.8) # its header alone: nothing is linked
 pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo)
 
 set(PARE_PKGCONFIG_REQUIRES "jansson libcrypto zlib cairo")
 set(PARE_LINK_LIBRARIES PkgConfig::JANSSON PkgConfig::CRYPTO PkgConfig::ZLIB PkgConfig::CAIRO Threads::Threads m)
 
 # Only the header directories matter for compiling.
-foreach(dependency JANSSON CRYPTO ZLIB CAIRO)
+foreach(dependency JANSSON CRYPTO ZLIB CAIRO XXHASH)
   target_include_directories(pare_compile SYSTEM INTERFACE ${${dependency}_INCLUDE_DIRS})
 endforeach()

@@ -20,6 +20,9 @@ endif()
 install(DIRECTORY examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples OPTIONAL FILES_MATCHING PATTERN "*.c" PATTERN "*.md" PATTERN "CMakeLists.txt")
 install(FILES LICENSE NOTICE THIRD_PARTY.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
+# The prefix is found from where the file lies, so that `cmake --install --prefix` and moved trees work.
+file(RELATIVE_PATH PARE_PREFIX_FROM_PC /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" PARE_PREFIX_FROM_PC "${PARE_PREFIX_FROM_PC}")
 configure_file(cmake/pare.pc.in pare.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/pare.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
