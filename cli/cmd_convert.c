@@ -40,6 +40,7 @@ static const cli_flag flags[] = {
     {"container", 0, "NAME", "file format: safetensors or npz (default safetensors)", false},
     {"shard-size", 0, "SIZE", "largest weight file (default 5GB)", false},
     {"memory", 0, "SIZE", "working memory to aim at", false},
+    {"hash", 0, "NAME", "of input files in pare.json: xxh128 (default) or sha256", false},
     {"resume", 0, NULL, "go on with an interrupted run", false},
     {"overwrite", 0, NULL, "replace OUT if it exists", false},
     {"dry-run", 'n', NULL, "write nothing", false},

@@ -50,7 +50,7 @@ bool cli_job_options(const cli *c, pare_quantize_options *o) {
     int64_t seed = 0;
     bool given = false;
     *o = (pare_quantize_options){.method = cli_text(c, "method"), .format = cli_text(c, "format"), .container = cli_text(c, "container"),
-                                 .dtype = cli_text(c, "dtype"), .recipe = cli_text(c, "recipe"), .resume = cli_has(c, "resume"),
+                                 .dtype = cli_text(c, "dtype"), .hash = cli_text(c, "hash"), .recipe = cli_text(c, "recipe"), .resume = cli_has(c, "resume"),
                                  .overwrite = cli_has(c, "overwrite"), .dry_run = cli_has(c, "dry-run"),
                                  .allow_nonfinite = cli_has(c, "allow-nonfinite")};
     o->n_ignore = cli_list(c, "ignore", &o->ignore);
@@ -118,6 +118,7 @@ static const cli_flag flags[] = {
     {"set", 0, "KEY=VALUE", "an option of the method", true},
     {"memory", 0, "SIZE", "working memory to aim at", false},
     {"shard-size", 0, "SIZE", "largest weight file (default 5GB)", false},
+    {"hash", 0, "NAME", "of input files in pare.json: xxh128 (default) or sha256; outputs are always sha256", false},
     {"seed", 0, "S", "for methods that use randomness", false},
     {"resume", 0, NULL, "go on with an interrupted run", false},
     {"overwrite", 0, NULL, "replace OUT if it exists", false},

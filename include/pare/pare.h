@@ -335,6 +335,7 @@ typedef struct pare_quantize_options {
     size_t n_set;
     uint64_t memory;                   /**< working memory in bytes, 0 = default */
     uint64_t shard_size;               /**< bytes, 0 = default 5 GB */
+    const char *hash;                  /**< of input files in pare.json: "xxh128" (NULL; memory speed) or "sha256"; outputs are always sha256 */
     uint64_t seed;
     bool resume, overwrite, dry_run, allow_nonfinite;
 } pare_quantize_options;

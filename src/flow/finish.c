@@ -252,6 +252,8 @@ static void put_item(pare_json *j, const pare_plan *plan, const pare_plan_item *
     pare_json_end(j);
 }
 
+bool pare_input_hash_is_sha256(const pare_quantize_options *options) { return options->hash && strcmp(options->hash, "sha256") == 0; }
+
 static void put_files(pare_json *j, const finish_state *s) {
     const pare_store *store = s->f->weights->store;
     pare_json_array(j, "inputs");
@@ -259,7 +261,7 @@ static void put_files(pare_json *j, const finish_state *s) {
         pare_json_object(j, NULL);
         pare_json_text(j, "file", store->files[i].name);
         pare_json_int(j, "bytes", (int64_t)store->files[i].map.n);
-        pare_json_text(j, "sha256", s->f->input_hash[i]);
+        pare_json_text(j, pare_input_hash_is_sha256(s->f->options) ? "sha256" : "xxh128", s->f->input_hash[i]);
         pare_json_end(j);
     }
     pare_json_end(j);

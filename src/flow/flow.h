@@ -143,6 +143,7 @@ typedef struct pare_finish {
 /* Only plan, weights and options are looked at. */
 pare_status pare_finish_check(const pare_finish *f, pare_err *err);
 pare_status pare_finish_folder(pare_ctx *ctx, const pare_finish *f, pare_err *err);
+bool pare_input_hash_is_sha256(const pare_quantize_options *options);
 void pare_plan_totals(const pare_plan *plan, double *bits_per_weight, double *sqnr_db);
 
 /* -------------------------------------------------------------------------------------------------------------- misc */

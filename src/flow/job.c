@@ -15,18 +15,25 @@
 
 /* --------------------------------------------------------------------------------------------- hashing of the inputs */
 
-typedef struct input_hashes { pare_ctx *ctx; const pare_store *store; char (*hex)[65]; } input_hashes;
+typedef struct input_hashes { pare_ctx *ctx; const pare_store *store; char (*hex)[65]; bool sha256; } input_hashes;
 
 static pare_status hash_file(const input_hashes *h, const pare_map *map, char hex[65], pare_err *err) {
     const size_t piece = (size_t)4 << 20;
     pare_sha256 *sha = NULL;
-    pare_status st = pare_sha256_new(&sha, err);
+    pare_xxh128 *xxh = NULL;
+    pare_status st = h->sha256 ? pare_sha256_new(&sha, err) : pare_xxh128_new(&xxh, err);
     for (size_t at = 0; st == PARE_OK && at < map->n; at += piece) {
-        st = pare_sha256_update(sha, map->at + at, map->n - at < piece ? map->n - at : piece, err);
+        const size_t n = map->n - at < piece ? map->n - at : piece;
+        if (sha)
+            st = pare_sha256_update(sha, map->at + at, n, err);
+        else
+            pare_xxh128_update(xxh, map->at + at, n);
         if (st == PARE_OK) st = pare_check_cancel(h->ctx, err);
     }
-    if (st == PARE_OK) st = pare_sha256_hex(sha, hex, err);
+    if (st == PARE_OK && sha) st = pare_sha256_hex(sha, hex, err);
+    if (st == PARE_OK && xxh) pare_xxh128_hex(xxh, hex);
     pare_sha256_free(sha);
+    pare_xxh128_free(xxh);
     return st;
 }
 
@@ -108,6 +115,11 @@ typedef struct job {
     pare_background *hasher;
 } job;
 
+static pare_status check_hash(const pare_quantize_options *o, pare_err *err) {
+    if (!o->hash || strcmp(o->hash, "xxh128") == 0 || strcmp(o->hash, "sha256") == 0) return PARE_OK;
+    return pare_fail(err, PARE_ERR_USAGE, "hash '%s' is not one of xxh128, sha256", o->hash);
+}
+
 static pare_status open_input(job *j, const char *model, pare_err *err) {
     pare_status st = pare_store_open(model, &j->store, err);
     if (st == PARE_OK) st = pare_weights_new(j->ctx, j->store, &j->weights, err);
@@ -138,7 +150,7 @@ out:
 static pare_status run_job(job *j, pare_err *err) {
     char fingerprint[65];
     pare_journal_state state = {0};
-    input_hashes hashes = {j->ctx, j->store, NULL};
+    input_hashes hashes = {j->ctx, j->store, NULL, pare_input_hash_is_sha256(j->options)};
     pare_status st = PARE_OK;
     j->shard_hash = pare_alloc_zero((size_t)j->plan->n_shards, sizeof *j->shard_hash);
     j->input_hash = pare_alloc_zero((size_t)j->store->n_files, sizeof *j->input_hash);
@@ -186,6 +198,7 @@ static pare_status run(pare_ctx *ctx, pare_plan_kind kind, const char *command, 
     job j = {.ctx = ctx, .kind = kind, .command = command, .options = options};
     pare_status st = PARE_OK;
     if (plan) *plan = NULL;
+    PARE_TRY(check_hash(options, err));
     PARE_TRY(make_paths(out, &j.paths, err));
     if (!options->dry_run) PARE_TRY(check_output(&j.paths, options, model, err));
     PARE_TRY(open_input(&j, model, err));

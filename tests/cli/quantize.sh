@@ -12,7 +12,7 @@ check_folder() { # FOLDER
     sed -n '/"outputs"/,/^  \]/p' "$1/pare.json" | sed -n 's/.*"file": "\(.*\)",/\1/p;s/.*"sha256": "\(.*\)"/\1/p' | paste - - | while read -r name hash; do
         same "$(sha256sum "$1/$name" | cut -d' ' -f1)" "$hash" "hash of $name" || exit 1
     done || exit 1
-    same "$(sed -n '/"inputs"/,/\]/s/.*"sha256": "\(.*\)"/\1/p' "$1/pare.json")" "$(sha256sum "$DEMO/model.safetensors" | cut -d' ' -f1)" "input hash"
+    [ "$(sed -n '/"inputs"/,/\]/s/.*"xxh128": "\(.*\)"/\1/p' "$1/pare.json" | tr -d '\n' | wc -c)" -eq 32 ] || fail "input hash"
 }
 
 last=0
@@ -42,6 +42,14 @@ for spec in compressed-tensors:W8A16 compressed-tensors:W4A16:g64 compressed-ten
     b=$(grep -A12 "\"name\": \"$name\"" compare.json | sed -n 's/.*"mse": \([^,]*\),*/\1/p' | head -n 1)
     awk -v a="$a" -v b="$b" 'BEGIN { exit !(a > 0 && (a - b) <= 1e-6 * a && (b - a) <= 1e-6 * a) }' || fail "$spec: manifest mse $a, compare $b"
 done
+
+expect 0 "$PARE" quantize "$DEMO" -o out --overwrite --hash sha256
+same "$(sed -n '/"inputs"/,/\]/s/.*"sha256": "\(.*\)"/\1/p' out/pare.json)" "$(sha256sum "$DEMO/model.safetensors" | cut -d' ' -f1)" "input hash"
+if command -v xxh128sum >/dev/null; then
+    expect 0 "$PARE" quantize "$DEMO" -o out --overwrite
+    same "$(sed -n '/"inputs"/,/\]/s/.*"xxh128": "\(.*\)"/\1/p' out/pare.json)" "$(xxh128sum "$DEMO/model.safetensors" | cut -d' ' -f1)" "input hash"
+fi
+expect_error 2 "crc32" "$PARE" quantize "$DEMO" -o out2 --hash crc32
 
 # fewer bits, more error
 previous=1000
