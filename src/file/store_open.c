@@ -119,20 +119,23 @@ static bool has_container_extension(const char *name)
 }
 
 /* A file counts when its extension promises a container and its first bytes keep the promise ("tok512.bin" does not). */
-static bool is_candidate(const char *folder, const char *name)
+static pare_status is_candidate(const char *folder, const char *name, bool *yes, pare_err *err)
 {
-    bool yes = false;
     pare_map map = {0};
-    pare_err err;
     const pare_format *format = NULL;
-    char *path = has_container_extension(name) ? pare_path_join(folder, name) : NULL;
-    if (path && pare_map_open(path, &map, &err) == PARE_OK) {
-        pare_status st = pare_format_probe(name, map.at, map.n < 64 ? map.n : 64, map.n, &format, &err);
-        yes = st == PARE_OK || pare_str_ends(name, ".gguf") || pare_str_ends(name, ".onnx");
+    *yes = false;
+    if (!has_container_extension(name)) return PARE_OK;
+    char *path = pare_path_join(folder, name);
+    if (!path) return pare_no_memory(err, "file name", strlen(folder));
+    pare_status st = pare_map_open(path, &map, err);
+    if (st == PARE_OK) {
+        pare_err ignored;
+        *yes = pare_format_probe(name, map.at, map.n < 64 ? map.n : 64, map.n, &format, &ignored) == PARE_OK || pare_str_ends(name, ".gguf") ||
+               pare_str_ends(name, ".onnx");
         pare_map_close(&map);
     }
     pare_dealloc(path);
-    return yes;
+    return st;
 }
 
 /* "-00001-of-00002." somewhere in the name. */
@@ -159,7 +162,9 @@ static pare_status find_only_file(const char *folder, char **out, pare_err *err)
     bool shards = false;
     PARE_TRY(pare_list_folder(folder, &names, err));
     for (size_t i = 0; i < names.n; i++) {
-        if (!is_candidate(folder, names.at[i])) continue;
+        bool yes;
+        PARE_TRY(is_candidate(folder, names.at[i], &yes, err));
+        if (!yes) continue;
         only = names.at[i];
         shards = shards || is_shard_name(only);
         if (found++ < 6) pare_str_printf(&list, "%s%s", list.n ? ", " : "", only);
