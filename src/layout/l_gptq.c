@@ -49,6 +49,8 @@ static void warn_loaders(const pare_scheme *s, int version, const int64_t *shape
     int64_t g = pare_scheme_group_field(s);
     if (s->bits == 3) {
         snprintf(warn, 256, "llama.cpp's converter does not read 3-bit GPTQ; transformers and vLLM do");
+    } else if (version == 1 && !s->symmetric) {
+        snprintf(warn, 256, "GPTQModel.load refuses asymmetric v1 files (transformers, vLLM and AutoGPTQ read them); gptq_v2 loads there too");
     } else if (version == 2) {
         snprintf(warn, 256, "gptq_v2 is read by GPTQModel, vLLM from October 2025 and llama.cpp's converter; older loaders take its zero points for v1");
     } else if (s->symmetric && s->bits >= 4 && g != -1 && g != 32 && g != 64 && g != 128) {

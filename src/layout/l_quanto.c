@@ -15,7 +15,8 @@
  * row when in <= 128 or nothing divides). Nor is the shape; pare adds "shape": [out, in] to its entries of the map, which the
  * loader ignores, and otherwise finds `in` by the bias, the group rule or config.json.
  *
- * Written: T is the model's dtype, zero points as U8 shift, so that codes and values come back exactly.
+ * Written: T is the model's dtype, zero points as U8 shift, so that codes and values come back exactly; but a BF16 shift,
+ * T(scale * zero), for 4 bit in BF16 with groups of 128, since the loader turns those layers into another class that wants it.
  */
 #include <stdio.h>
 #include <string.h>
@@ -77,6 +78,12 @@ static pare_status check(pare_scheme *s, pare_dtype model_dtype, const char *nam
     return bytes ? PARE_OK : check_packed(s, name, ndim, shape, warn, err);
 }
 
+/* TinyGemmWeightQBitsTensor takes a shift of the scale's dtype only. */
+static pare_dtype shift_dtype(const pare_scheme *s)
+{
+    return s->bits == 4 && s->scale_dtype == PARE_BF16 && s->granularity == PARE_PER_GROUP && s->group_size == 128 ? PARE_BF16 : PARE_U8;
+}
+
 static pare_status parts(const pare_scheme *s, pare_dtype model_dtype, int ndim, const int64_t *shape, pare_part *p, int *n, pare_err *err)
 {
     pare_dtype scale = s->scale_dtype;
@@ -98,7 +105,7 @@ static pare_status parts(const pare_scheme *s, pare_dtype model_dtype, int ndim,
         int64_t group = s->granularity == PARE_PER_GROUP ? s->group_size : shape[1], groups = shape[0] * (shape[1] / group), slabs = 8 / s->bits;
         p[0] = pare_part_make(".weight._data._data", PARE_U8, PARE_PART_ONCE, 1, 2, (groups + slabs - 1) / slabs, group);
         p[1] = pare_part_make(".weight._scale", scale, PARE_PART_ONCE, 1, 2, groups, 1);
-        p[2] = pare_part_make(".weight._shift", PARE_U8, PARE_PART_ONCE, 1, 2, groups, 1);
+        p[2] = pare_part_make(".weight._shift", shift_dtype(s), PARE_PART_ONCE, 1, 2, groups, 1);
         *n = 3;
     }
     p[(*n)++] = pare_part_make(".input_scale", scale, PARE_PART_SHARED, 1, 0, 0, 0);
@@ -130,7 +137,9 @@ static pare_status pack(const pare_kernels *k, const pare_pack_in *in, const par
     for (int64_t i = 0; s->bits != 8 && i < groups; i++) {
         int32_t z = in->zeros ? in->zeros[i] : 1 << (s->bits - 1);
         if (z < 0 || z > top) return pare_fail(err, PARE_ERR_DATA, "group %lld: zero point %d of 0 to %d", (long long)i, z, (int)top);
-        dst[2][i] = (uint8_t)z;
+        float shift = in->scales[i] * (float)z;
+        if (p[2].dtype == PARE_U8) dst[2][i] = (uint8_t)z;
+        else pare_put_floats(k, p[2].dtype, &shift, 1, dst[2] + 2 * i);
     }
     for (int i = n - 2; i < n && in->row0 == 0; i++) pare_put_floats(k, p[i].dtype, &one, 1, dst[i]);
     return PARE_OK;

@@ -159,6 +159,7 @@ float layer_value(const layer *l, int64_t r, int64_t c)
     assert_ok(pare_grid_init(&l->scheme, 2, (int64_t[]){ l->rows, l->cols }, &grid, NULL));
     int64_t g = pare_grid_index(&grid, (int64_t[]){ r, c });
     uint8_t u = l->codes[r * l->cols + c];
+    if (l->shifted) return pare_round_to(PARE_BF16, pare_round_to(PARE_BF16, (float)u * l->scales[g]) - pare_round_to(PARE_BF16, (float)l->zeros[g] * l->scales[g]));
     if (l->scheme.kind == PARE_CODE_FLOAT) return pare_f8_to_f32(l->scheme.code_dtype, u) * l->scales[g];
     return (float)(u - l->zeros[g]) * l->scales[g];
 }

@@ -213,6 +213,7 @@ static const asked questions[] = {
     { "gptq", "W4A16:g32", { 96, 160 }, PARE_OK, "out % 64 = 0 and in % 128 = 0 (out 96, in 160)" },
     { "gptq", "W4A16:g96", { 64, 384 }, PARE_OK, "not 96" },
     { "gptq", "W3A16", { 64, 128 }, PARE_OK, "does not read 3-bit GPTQ" },
+    { "gptq", "W4A16_ASYM", { 64, 128 }, PARE_OK, "GPTQModel.load refuses" },
     { "gptq_v2", "W4A16", { 64, 128 }, PARE_OK, "gptq_v2 is read by" },
     { "awq", "W4A16", { 4096, 4096 }, PARE_OK, "" },
     { "awq", "W8A16", { 64, 128 }, PARE_ERR_USAGE, "4 bits" },
