@@ -100,7 +100,9 @@ static void metadata_alias(void **state)
 
 static void tinystories(void **state)
 {
-    const char *path = "/work/shared/models/tinystories-656k";
+    const char *models = getenv("PARE_MODELS");
+    char path[512];
+    snprintf(path, sizeof path, "%s/tinystories-656k", models ? models : PARE_SOURCE_DIR "/../shared/models");
     pare_store *store;
     pare_weights *w;
     (void)state;
