@@ -136,6 +136,7 @@ typedef struct quant_work {
     const pare_qtensor *whole;    /* not NULL: codes are there already (schemes that cross rows) */
     int64_t piece, groups;        /* rows a piece, scales a row */
     int64_t row0, rows;           /* this chunk */
+    bool shifted;                 /* errors are measured on the layout's own values */
     bool once;                    /* layout packs the whole layer in one call: pieces only make codes */
     uint8_t *dst[PARE_MAX_PARTS]; /* part p's bytes; dst[0] starts at row0 when streamed */
     bool streamed;                /* part 0 goes out chunk by chunk */
@@ -146,13 +147,13 @@ typedef struct quant_work {
 } quant_work;
 
 /* A worker's memory: codes, scales, zeros, f32 rows (quantized or repaired source), quantizer's own. */
-typedef struct worker_memory { uint8_t *codes; float *scales; int32_t *zeros; float *x; void *own; } worker_memory;
+typedef struct worker_memory { uint8_t *codes; float *scales; int32_t *zeros; float *x, *y; void *own; } worker_memory;
 
 static size_t up64(size_t n) { return (n + 63) & ~(size_t)63; }
 
 static size_t worker_bytes(const quant_work *q) {
     const size_t cells = (size_t)(q->piece * q->item->cols), scales = (size_t)(q->piece * q->groups);
-    return up64(cells) + 2 * up64(scales * 4) + up64(cells * 4) + up64(q->item->method->scratch(&q->item->scheme, q->item->cols));
+    return up64(cells) + 2 * up64(scales * 4) + up64(cells * 4) + up64((size_t)q->item->cols * 4) + up64(q->item->method->scratch(&q->item->scheme, q->item->cols));
 }
 
 static worker_memory memory_of(const quant_work *q, int worker) {
@@ -163,6 +164,7 @@ static worker_memory memory_of(const quant_work *q, int worker) {
     m.scales = (float *)(void *)p, p += up64(scales * 4);
     m.zeros = (int32_t *)(void *)p, p += up64(scales * 4);
     m.x = (float *)(void *)p, p += up64(cells * 4);
+    m.y = (float *)(void *)p, p += up64((size_t)q->item->cols * 4);
     m.own = p;
     return m;
 }
@@ -182,6 +184,23 @@ static pare_status load_f32(const quant_work *q, int64_t row, int64_t rows, floa
     const int64_t cols = q->item->cols;
     if (!q->data) return pare_weights_read(NULL, q->s->weights, q->item->weight, row, rows, x, err);
     return pare_to_f32(x, q->w->dtype, q->data + (size_t)(row * cols) * pare_dtype_bytes(q->w->dtype, 1), rows * cols, err);
+}
+
+/* Errors of layouts that store a float shift, measured on the values that their loaders compute. */
+static void measure_shifted(const quant_work *q, int64_t rows, const worker_memory *m, pare_rows_out *out) {
+    const pare_scheme *s = &q->item->scheme;
+    const int64_t cols = q->item->cols, group = s->granularity == PARE_PER_GROUP ? s->group_size : cols;
+    out->error = (pare_row_error){0};
+    for (int64_t r = 0; r < rows; r++) {
+        pare_row_error e;
+        for (int64_t c = 0; c < cols; c++) {
+            const int64_t g = r * q->groups + c / group;
+            const float shift = pare_round_to(s->scale_dtype, out->scales[g] * (float)out->zeros[g]);
+            m->y[c] = pare_round_to(s->scale_dtype, pare_round_to(s->scale_dtype, (float)out->codes[r * cols + c] * out->scales[g]) - shift);
+        }
+        q->s->ctx->kernels->row_error(m->x + r * cols, m->y, cols, &e);
+        pare_row_error_add(&out->error, &e);
+    }
 }
 
 /* Codes, scales, zeros of rows [row, row+rows); a piece with NaN or Inf is done again on repaired values when allowed. */
@@ -228,6 +247,7 @@ static pare_status quant_piece(void *arg, int64_t i, int worker, pare_err *err) 
         out.zeros = q->zeros + row * q->groups;
     }
     pare_status st = quantize_rows(q, row, rows, &m, &out, err);
+    if (st == PARE_OK && q->shifted && out.nonfinite == 0 && (st = load_f32(q, row, rows, m.x, err)) == PARE_OK) measure_shifted(q, rows, &m, &out);
     q->error[i] = out.error;
     q->nonfinite[i] = out.nonfinite;
     if (st == PARE_OK && !q->once && (out.nonfinite == 0 || q->s->options.allow_nonfinite))
@@ -372,6 +392,7 @@ static pare_status quantize_streamed(quant_work *q, const pare_plan_step *step, 
     uint8_t *held = NULL;
     pare_status st = PARE_OK;
     q->once = align == 0;
+    q->shifted = q->s->plan->layout->float_shift && q->s->plan->layout->float_shift(&item->scheme);
     q->streamed = !q->once && item->parts[0].place == PARE_PART_ROWS;
     q->groups = pare_scheme_groups_per_row(&item->scheme, item->cols);
     const int64_t unit = q->once ? 1 : align, rows = PIECE_ELEMENTS / item->cols;

@@ -84,6 +84,11 @@ static pare_dtype shift_dtype(const pare_scheme *s)
     return s->bits == 4 && s->scale_dtype == PARE_BF16 && s->granularity == PARE_PER_GROUP && s->group_size == 128 ? PARE_BF16 : PARE_U8;
 }
 
+static bool float_shift(const pare_scheme *s)
+{
+    return s->kind == PARE_CODE_INT && s->bits != 8 && shift_dtype(s) != PARE_U8;
+}
+
 static pare_status parts(const pare_scheme *s, pare_dtype model_dtype, int ndim, const int64_t *shape, pare_part *p, int *n, pare_err *err)
 {
     pare_dtype scale = s->scale_dtype;
@@ -376,6 +381,6 @@ const pare_layout pare_layout_quanto = {
     .loaders = "optimum-quanto (QuantizedModelForCausalLM); not transformers' AutoModel",
     .packing = "one byte a code; 4 and 2 bit P4 over groups",
     .schemes = "int 8 and float8 sym channel; int 4 2 sym asym, groups of 128 less 32s until they divide in",
-    .check = check, .parts = parts, .pack = pack, .files = files,
+    .check = check, .float_shift = float_shift, .parts = parts, .pack = pack, .files = files,
     .bind = bind, .read = read_layer,
 };

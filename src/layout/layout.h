@@ -130,6 +130,11 @@ typedef struct pare_layout {
     pare_status (*config)(const pare_layout_job *job, pare_json *out, pare_err *err);
     /* Further small files of the folder ("quantize_config.json", "quanto_qmap.json"): calls emit(arg, name, text). May be NULL. */
     pare_status (*files)(const pare_layout_job *job, pare_status (*emit)(void *arg, const char *name, const char *text, pare_err *err), void *arg, pare_err *err);
+    /*
+     * Does the layout turn zero points into a float shift T(scale * zero), so that W = T(T(scale * code) - shift)? Then errors
+     * are measured on those values. NULL = never.
+     */
+    bool (*float_shift)(const pare_scheme *scheme);
     /* ---- reading */
     /* Claims the tensors of its layers: for each, pare_bind_add(). Returns PARE_OK with nothing added when it finds nothing. */
     pare_status (*bind)(pare_bind *bind, pare_err *err);
