@@ -160,7 +160,7 @@ out:
 /* ------------------------------------------------------------------------------------------------------------- output */
 
 /* Values of [shape] as nested lists. */
-static void json_nested(pare_json *j, const char *key, const tensor *t, const float *v, const int8_t *codes) {
+static void json_nested(pare_json *j, const char *key, const tensor *t, const float *v, const int16_t *codes) {
     int64_t at[8] = {0};
     if (t->ndim == 0) {
         if (codes)
@@ -202,22 +202,9 @@ static void json_scheme(pare_json *j, const pare_qtensor *q) {
     pare_json_end(j);
 }
 
-static int print_json(cli *c, const tensor *t, const pare_qtensor *q, const float *back, const pare_error *e) {
+static void json_parameters(pare_json *j, const tensor *t, const pare_qtensor *q) {
     const pare_scheme *const s = pare_qtensor_scheme(q);
-    pare_json *j = NULL;
     int64_t n;
-    int8_t *const codes = malloc((size_t)t->n + 1);
-    float *const error = malloc((size_t)(t->n + 1) * sizeof *error);
-    if (!codes || !error || pare_json_new(t->n <= 256 ? 2 : 0, &j, &c->err) != PARE_OK) {
-        free(codes);
-        free(error);
-        return cli_fail(c, &(pare_err){.code = PARE_ERR_MEMORY, .text = "no memory for the numbers"});
-    }
-    pare_qtensor_signed_codes(q, codes);
-    for (int64_t i = 0; i < t->n; i++) error[i] = back[i] > t->values[i] ? back[i] - t->values[i] : t->values[i] - back[i];
-    pare_json_object(j, NULL);
-    pare_json_text(j, "name", t->name);
-    pare_json_text(j, "dtype", t->dtype);
     pare_json_array(j, "shape");
     for (int k = 0; k < t->ndim; k++) pare_json_int(j, NULL, t->shape[k]);
     pare_json_end(j);
@@ -231,6 +218,30 @@ static int print_json(cli *c, const tensor *t, const pare_qtensor *q, const floa
         for (int64_t i = 0; i < n; i++) pare_json_int(j, NULL, pare_qtensor_zeros(q, &n)[i] - (1 << (s->bits - 1)));
         pare_json_end(j);
     }
+}
+
+/* Whole-number codes as signed numbers; of float codes the bit pattern. */
+static void numbers_of_codes(const pare_qtensor *q, int64_t n, int16_t *out) {
+    const pare_scheme *const s = pare_qtensor_scheme(q);
+    const int16_t half = (int16_t)(s->kind == PARE_CODE_INT ? 1 << (s->bits - 1) : 0);
+    for (int64_t i = 0; i < n; i++) out[i] = (int16_t)(pare_qtensor_codes(q)[i] - half);
+}
+
+static int print_json(cli *c, const tensor *t, const pare_qtensor *q, const float *back, const pare_error *e) {
+    pare_json *j = NULL;
+    int16_t *const codes = malloc((size_t)(t->n + 1) * sizeof *codes);
+    float *const error = malloc((size_t)(t->n + 1) * sizeof *error);
+    if (!codes || !error || pare_json_new(t->n <= 256 ? 2 : 0, &j, &c->err) != PARE_OK) {
+        free(codes);
+        free(error);
+        return cli_fail(c, &(pare_err){.code = PARE_ERR_MEMORY, .text = "no memory for the numbers"});
+    }
+    numbers_of_codes(q, t->n, codes);
+    for (int64_t i = 0; i < t->n; i++) error[i] = back[i] > t->values[i] ? back[i] - t->values[i] : t->values[i] - back[i];
+    pare_json_object(j, NULL);
+    pare_json_text(j, "name", t->name);
+    pare_json_text(j, "dtype", t->dtype);
+    json_parameters(j, t, q);
     json_nested(j, "original", t, t->values, NULL);
     json_nested(j, "codes", t, NULL, codes);
     json_nested(j, "dequantized", t, back, NULL);
@@ -266,7 +277,8 @@ static void print_scales(const pare_qtensor *q) {
 }
 
 static int print_text(cli *c, const tensor *t, const pare_qtensor *q, const pare_panel panels[4], const pare_error *e) {
-    cli_print("%s  [", t->name);
+    for (const char *p = t->name; *p; p++) cli_print("%c", (unsigned char)*p < 0x20 || *p == 0x7F ? '?' : *p); /* a terminal obeys control characters */
+    cli_puts("  [");
     for (int k = 0; k < t->ndim; k++) cli_print("%s%lld", k ? ", " : "", (long long)t->shape[k]);
     cli_print("] %s as %s\n", t->dtype, pare_qtensor_scheme(q)->name);
     print_scales(q);

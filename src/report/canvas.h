@@ -34,6 +34,6 @@ void pare_canvas_dot(pare_canvas *c, double x, double y, double radius, pare_rgb
 /* y is the baseline. */
 void pare_canvas_text(pare_canvas *c, double x, double y, const pare_font *font, const char *text);
 
-/* Width of a text in units, without a canvas; an estimate when the machine has no fonts. */
+/* Width of a text in units, without a canvas; an estimate for text that Cairo cannot measure. */
 double pare_measure_text(double size, bool bold, const char *text);
 #endif

@@ -136,7 +136,7 @@ pare_status pare_draw_bits(const pare_bit_row *rows, int n, bool color, char **o
     for (int i = 0; i < n; i++) {
         draw_row(&s, &rows[i], label, boxes, color);
         /* rows of one shape and one set of names need the names only once, below the last of them */
-        const bool again = i + 1 < n && same_shape(&rows[i], &rows[i + 1]) && rows[i].fields->name == rows[i + 1].fields->name;
+        const bool again = i + 1 < n && rows[i].n_fields > 0 && same_shape(&rows[i], &rows[i + 1]) && rows[i].fields->name == rows[i + 1].fields->name;
         if (has_names(&rows[i]) && !again) draw_names(&s, &rows[i], label);
     }
     *out = pare_str_take(&s);

@@ -78,7 +78,7 @@ static void draw_cells(pare_canvas *c, const pare_panel *panel, const place *p, 
         }
 }
 
-/* Lines between cells that are large enough, and a frame around cells without colour. */
+/* Lines between cells that are large enough, and a frame around cells that may be as white as the page. */
 static void draw_lines(pare_canvas *c, const place *p, double x0, double y0) {
     const bool plain = p->cells.map == PARE_CMAP_WHITE;
     const double w = p->cell_w * (double)p->cells.cols, h = p->cell_h * (double)p->cells.rows;
@@ -87,7 +87,7 @@ static void draw_lines(pare_canvas *c, const place *p, double x0, double y0) {
         for (int64_t k = 1; k < p->cells.cols; k++) pare_canvas_rect(c, x0 + (double)k * p->cell_w - 0.5, y0, 1, h, color);
         for (int64_t r = 1; r < p->cells.rows; r++) pare_canvas_rect(c, x0, y0 + (double)r * p->cell_h - 0.5, w, 1, color);
     }
-    if (plain) pare_canvas_frame(c, x0 + 0.5, y0 + 0.5, w - 1, h - 1, 1, color);
+    if (plain || p->cells.map == PARE_CMAP_HEAT) pare_canvas_frame(c, x0 + 0.5, y0 + 0.5, w - 1, h - 1, 1, plain ? color : PARE_FAINT);
 }
 
 static bool has_bar(const place *p) { return p->cells.map == PARE_CMAP_COOLWARM || p->cells.map == PARE_CMAP_HEAT; }
