@@ -37,6 +37,7 @@ struct pare_out {
     pare_background *background; /* NULL = buffers are written where they fill */
     uint8_t *other;              /* the second buffer then: being written, or free */
     uint64_t other_base;
+    pare_err broken;             /* first failed write: bytes are missing in the file, so everything after it fails too */
 };
 
 static size_t round_up(size_t n) { return (n + BLOCK - 1) & ~(size_t)(BLOCK - 1); }
@@ -60,10 +61,25 @@ static pare_status disk_full(const char *path, uint64_t needed, uint64_t availab
     return PARE_ERR_IO;
 }
 
-static pare_status write_failed(const pare_out *o, int why, uint64_t missing, pare_err *err)
+static pare_status write_failed(const pare_out *o, int why, uint64_t at, uint64_t missing, pare_err *err)
 {
     if (why == ENOSPC) return disk_full(o->path, missing, bytes_available(o->fd), err);
-    return pare_fail_errno(err, why, "%s: cannot write at byte %llu", o->path, (unsigned long long)o->base);
+    return pare_fail_errno(err, why, "%s: cannot write at byte %llu", o->path, (unsigned long long)at);
+}
+
+/* Passes st on and remembers the first error. */
+static pare_status remember(pare_out *o, pare_status st, const pare_err *why, pare_err *err)
+{
+    if (st == PARE_OK) return PARE_OK;
+    o->broken = *why;
+    if (err) *err = *why;
+    return st;
+}
+
+static pare_status broken(const pare_out *o, pare_err *err)
+{
+    if (err) *err = o->broken;
+    return o->broken.code;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ writing */
@@ -90,7 +106,7 @@ static pare_status put(pare_out *o, const uint8_t *data, uint64_t base, size_t n
             leave_direct(o);
             continue;
         }
-        return write_failed(o, wrote < 0 ? errno : ENOSPC, n - done, err);
+        return write_failed(o, wrote < 0 ? errno : ENOSPC, base + done, n - done, err);
     }
     return PARE_OK;
 }
@@ -101,15 +117,18 @@ static pare_status put_other(void *arg, pare_err *err)
     return put(o, o->other, o->other_base, o->size, err);
 }
 
-/* A buffer in the background must be on disk, or given up, before anything else touches the file. */
+/* A buffer in the background must be on disk before anything else touches the file. */
 static pare_status settle(pare_out *o, pare_err *err)
 {
-    return o->background ? pare_background_wait(o->background, err) : PARE_OK;
+    pare_err why;
+    if (o->broken.code != PARE_OK) return broken(o, err);
+    return o->background ? remember(o, pare_background_wait(o->background, &why), &why, err) : PARE_OK;
 }
 
 /* The buffer is full: writes it, here or in the background, and goes on with an empty one. */
 static pare_status put_full(pare_out *o, pare_err *err)
 {
+    pare_err why;
     pare_status st = settle(o, err);
     if (st != PARE_OK) return st;
     if (o->background) {
@@ -117,27 +136,30 @@ static pare_status put_full(pare_out *o, pare_err *err)
         o->buffer = o->other;
         o->other = filled;
         o->other_base = o->base;
-        st = pare_background_start(o->background, put_other, o, err);
+        st = pare_background_start(o->background, put_other, o, &why);
     } else {
-        st = put(o, o->buffer, o->base, o->size, err);
+        st = put(o, o->buffer, o->base, o->size, &why);
     }
     o->base += o->size;
     o->fill = 0;
-    return st;
+    return remember(o, st, &why, err);
 }
 
 /* The tail, padded to what direct I/O takes. It stays in the buffer. */
 static pare_status put_tail(pare_out *o, pare_err *err)
 {
+    pare_err why;
     pare_status st = settle(o, err);
+    if (st != PARE_OK) return st;
     size_t n = o->direct ? round_up(o->fill) : o->fill;
     memset(o->buffer + o->fill, 0, n - o->fill);
-    return st == PARE_OK ? put(o, o->buffer, o->base, n, err) : st;
+    return remember(o, put(o, o->buffer, o->base, n, &why), &why, err);
 }
 
 pare_status pare_out_write(pare_out *o, const void *data, size_t n, pare_err *err)
 {
     pare_status st = PARE_OK;
+    if (o->broken.code != PARE_OK) return broken(o, err);
     if (o->hash) st = pare_sha256_update(o->hash, data, n, err);
     for (const uint8_t *p = data; st == PARE_OK && n > 0;) {
         size_t piece = o->size - o->fill < n ? o->size - o->fill : n;
@@ -155,7 +177,7 @@ uint64_t pare_out_position(const pare_out *o) { return o->base + o->fill; }
 pare_status pare_out_sync(pare_out *o, pare_err *err)
 {
     pare_status st = put_tail(o, err);
-    if (st == PARE_OK && fdatasync(o->fd) != 0) st = write_failed(o, errno, o->fill, err);
+    if (st == PARE_OK && fdatasync(o->fd) != 0) st = write_failed(o, errno, o->base, o->fill, err);
     if (st != PARE_OK) return st;
     size_t whole = o->fill & ~(size_t)(BLOCK - 1); /* finished blocks need not be written twice */
     memmove(o->buffer, o->buffer + whole, o->fill - whole);
@@ -275,7 +297,7 @@ pare_status pare_out_close(pare_out *o, char hex[65], pare_err *err)
     PARE_TRY(put_tail(o, err));
     /* Also gives back what was reserved and not used. */
     if (ftruncate(o->fd, (off_t)length) != 0 || fdatasync(o->fd) != 0) {
-        st = write_failed(o, errno, o->fill, err);
+        st = write_failed(o, errno, o->base, o->fill, err);
         goto out;
     }
     if (hex && o->hash) PARE_TRY(pare_sha256_hex(o->hash, hex, err));
