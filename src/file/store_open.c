@@ -147,7 +147,7 @@ static bool is_shard_name(const char *name)
 
 static pare_status several_found(const char *folder, const char *list, int n, bool shards, pare_err *err)
 {
-    pare_fail(err, PARE_ERR_USAGE, "%s: holds %d weight files and none has a usual name: %s", folder, n, list);
+    pare_fail(err, PARE_ERR_FORMAT, "%s: holds %d weight files and none has a usual name: %s", folder, n, list);
     if (shards) return pare_hint(err, "they look like shards: the index file (model.safetensors.index.json) is missing");
     return pare_hint(err, "give the path of one of them");
 }
@@ -170,7 +170,7 @@ static pare_status find_only_file(const char *folder, char **out, pare_err *err)
         if (found++ < 6) pare_str_printf(&list, "%s%s", list.n ? ", " : "", only);
     }
     if (found == 0)
-        PARE_FAIL(err, PARE_ERR_USAGE, "%s: holds no weight file (model.safetensors, pytorch_model.bin, or one file of a known container)", folder);
+        PARE_FAIL(err, PARE_ERR_FORMAT, "%s: holds no weight file (model.safetensors, pytorch_model.bin, or one file of a known container)", folder);
     if (found > 1) {
         if (found > 6) pare_str_add(&list, ", ...");
         st = several_found(folder, list.failed ? "" : list.at, found, shards, err);

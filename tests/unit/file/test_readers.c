@@ -394,10 +394,10 @@ static void folders(void **state)
     pare_store *s;
     assert_error(pare_store_open(test_path("nowhere"), &s, &err), PARE_ERR_IO, "no such file or folder");
     assert_ok(pare_make_folder(test_path("f"), &err));
-    assert_error(pare_store_open(test_path("f"), &s, &err), PARE_ERR_USAGE, "holds no weight file");
+    assert_error(pare_store_open(test_path("f"), &s, &err), PARE_ERR_FORMAT, "holds no weight file");
     test_write(in_folder("f", "tok.bin"), "\1\2\3\4", 4); /* .bin by name only */
     test_write(in_folder("f", "notes.txt"), "x", 1);
-    assert_error(pare_store_open(test_path("f"), &s, &err), PARE_ERR_USAGE, "holds no weight file");
+    assert_error(pare_store_open(test_path("f"), &s, &err), PARE_ERR_FORMAT, "holds no weight file");
     write_model(in_folder("f", "odd.safetensors"), "odd");
     assert_ok(pare_store_open(test_path("f"), &s, &err));
     assert_string_equal(s->tensors[0].name, "odd");
@@ -405,7 +405,7 @@ static void folders(void **state)
     assert_null(s->config);
     pare_store_close(s);
     write_model(in_folder("f", "other.safetensors"), "other");
-    assert_error(pare_store_open(test_path("f"), &s, &err), PARE_ERR_USAGE, "holds 2 weight files and none has a usual name: odd.safetensors, other.safetensors");
+    assert_error(pare_store_open(test_path("f"), &s, &err), PARE_ERR_FORMAT, "holds 2 weight files and none has a usual name: odd.safetensors, other.safetensors");
     assert_string_equal(err.hint, "give the path of one of them");
     assert_ok(pare_store_open(in_folder("f", "other.safetensors"), &s, &err));
     assert_null(s->folder);
@@ -433,7 +433,7 @@ static void other_folders(void **state)
     pare_store *s;
     write_model(in_folder("s", "model-00001-of-00002.safetensors"), "a");
     write_model(in_folder("s", "model-00002-of-00002.safetensors"), "b");
-    assert_error(pare_store_open(test_path("s"), &s, &err), PARE_ERR_USAGE, "holds 2 weight files");
+    assert_error(pare_store_open(test_path("s"), &s, &err), PARE_ERR_FORMAT, "holds 2 weight files");
     assert_non_null(strstr(err.hint, "the index file (model.safetensors.index.json) is missing"));
     test_write(in_folder("g", "x.gguf"), "GGUF\3\0\0\0", 8);
     assert_error(pare_store_open(test_path("g"), &s, &err), PARE_ERR_UNSUPPORTED, "x.gguf: GGUF files are not read by this version");
