@@ -358,7 +358,7 @@ int cli_print_json(const cli *c, pare_json *j) {
     pare_json_free(j);
     if (st != PARE_OK) return cli_fail(c, &err);
     cli_puts(text);
-    cli_puts("\n");
+    if (text[0] && text[strlen(text) - 1] != '\n') cli_puts("\n");
     pare_free(text);
     return 0;
 }

@@ -175,7 +175,7 @@ static void lay_out(frame *f, double widest_name) {
         f->x.lo = xr[0] <= xr[1] ? xr[0] : 0;
         f->x.hi = xr[0] < xr[1] ? xr[1] : f->x.lo + 1;
     }
-    f->left = MARGIN + 8 + (f->sideways ? fmin(widest_name, 260) : widest_label(&f->y));
+    f->left = MARGIN + 8 + (f->sideways ? fmin(widest_name, 0.6 * WIDTH) : widest_label(&f->y));
     f->right = f->width - MARGIN - (f->sideways ? 44 : 12);
     if (f->sideways) f->height = f->top + (double)n * fmax(26, 20.0 * f->chart->n_series + 8) + 50;
     f->bottom = f->height - 24 - (f->sideways ? (f->chart->y_label ? 26 : 10) : (f->chart->x_label ? 28 : 12));
