@@ -8,7 +8,7 @@ static double slow(const float *x, int64_t n, float scale, int32_t zero, int umi
     double lane[PARE_LANES] = { 0 };
     for (int64_t i = 0; i < n; i++) {
         const int32_t u = pare_scale_usable(scale) ? pare_quant_one_slow(x[i], scale, zero, umin, umax) : pare_clamp_i32(zero, umin, umax);
-        const float d = (float)(u - zero) * scale - x[i];
+        const float d = (float)((int64_t)u - zero) * scale - x[i];
         lane[i % PARE_LANES] += (double)d * (double)d;
     }
     return pare_fold_lanes(lane);

@@ -72,7 +72,10 @@ PARE_QUANT_SPAN(pare_quant_span_bf16, uint16_t, PARE_LOAD_BF16)
 
 static inline void pare_dequant_span(const uint8_t *codes, int64_t n, float s, int32_t zero, float *out)
 {
-    for (int64_t i = 0; i < n; i++) out[i] = (float)((int32_t)codes[i] - zero) * s;
+    if (zero > PARE_FAST_ZERO || zero < -PARE_FAST_ZERO)
+        for (int64_t i = 0; i < n; i++) out[i] = (float)((int64_t)codes[i] - zero) * s;
+    else
+        for (int64_t i = 0; i < n; i++) out[i] = (float)((int32_t)codes[i] - zero) * s;
 }
 
 /* Partial sums of a row. */
