@@ -12,7 +12,10 @@ static pare_status bad_values(const char *name, int64_t count, pare_err *err) {
     return pare_hint(err, "--allow-nonfinite goes on: NaN becomes 0, Inf the largest finite value of its row");
 }
 
-/* Where a weight's stored values come from: the mapped tensor, or a layout's dequantized rows. */
+/*
+ * Where a weight's stored values come from: the mapped tensor, or a layout's dequantized rows. Those are read with no
+ * context: we are on its worker threads already.
+ */
 static bool is_plain(const pare_weight *w) { return w->layout == NULL; }
 
 static uint64_t chunk_bytes(const pare_stream *s) {
@@ -50,39 +53,43 @@ typedef struct cast_work {
     int64_t first, n, piece; /* elements (plain) or rows (quantized source) of this chunk */
     uint8_t *dst;
     int64_t *lost;           /* per piece: finite values that became infinite */
-    float *scratch;          /* per worker: piece elements */
+    float *scratch;          /* per worker: values of a piece, and what they became */
     size_t scratch_n;
 } cast_work;
 
-static int64_t count_lost(const float *x, const void *y, pare_dtype dtype, int64_t n) {
-    int64_t lost = 0;
-    for (int64_t i = 0; i < n; i++) {
-        float back = 0;
-        const size_t size = pare_dtype_bytes(dtype, 1);
-        if (x[i] - x[i] != 0) continue;
-        if (pare_to_f32(&back, dtype, (const uint8_t *)y + (size_t)i * size, 1, NULL) == PARE_OK && back - back != 0) lost++;
-    }
-    return lost;
+/* Bulk conversions: the kernels where there is one, else the plain loops of num. */
+static pare_status rows_to_f32(const pare_kernels *k, pare_dtype dtype, const void *src, int64_t n, float *dst, pare_err *err) {
+    if (dtype == PARE_BF16) return k->bf16_to_f32(dst, src, n), PARE_OK;
+    if (dtype == PARE_F16) return k->f16_to_f32(dst, src, n), PARE_OK;
+    return pare_to_f32(dst, dtype, src, n, err);
+}
+
+static pare_status rows_from_f32(const pare_kernels *k, pare_dtype dtype, const float *src, int64_t n, void *dst, pare_err *err) {
+    if (dtype == PARE_BF16) return k->f32_to_bf16(dst, src, n), PARE_OK;
+    if (dtype == PARE_F16) return k->f32_to_f16(dst, src, n), PARE_OK;
+    return pare_from_f32(dst, dtype, src, n, false, err);
 }
 
 static pare_status cast_piece(void *arg, int64_t i, int worker, pare_err *err) {
     const cast_work *c = arg;
+    const pare_kernels *k = c->s->ctx->kernels;
+    const pare_dtype to = c->item->dtype;
     const int64_t from = i * c->piece, n = c->n - from < c->piece ? c->n - from : c->piece;
     const int64_t unit = c->data ? 1 : c->item->cols; /* elements a row of the counted kind */
-    float *x = c->scratch + (size_t)worker * c->scratch_n;
-    const size_t out_size = pare_dtype_bytes(c->item->dtype, 1);
-    uint8_t *dst = c->dst + (size_t)(from * unit) * out_size;
+    float *x = c->scratch + 2 * (size_t)worker * c->scratch_n, *back = x + c->scratch_n;
+    uint8_t *dst = c->dst + (size_t)(from * unit) * pare_dtype_bytes(to, 1);
     pare_status st;
     if (c->data) {
-        const size_t in_size = pare_dtype_bytes(c->w->dtype, 1);
-        const uint8_t *src = c->data + (size_t)(c->first + from) * in_size;
-        if (c->w->dtype == PARE_F64 || c->item->dtype == PARE_F64) /* not through f32 */
-            return pare_convert(dst, c->item->dtype, src, c->w->dtype, n, false, err);
-        st = pare_to_f32(x, c->w->dtype, src, n, err);
+        const uint8_t *src = c->data + (size_t)(c->first + from) * pare_dtype_bytes(c->w->dtype, 1);
+        if (c->w->dtype == PARE_F64 || to == PARE_F64) /* not through f32 */
+            return pare_convert(dst, to, src, c->w->dtype, n, false, err);
+        st = rows_to_f32(k, c->w->dtype, src, n, x, err);
     } else
         st = pare_weights_read(NULL, c->s->weights, c->item->weight, c->first + from, n, x, err);
-    if (st == PARE_OK) st = pare_from_f32(dst, c->item->dtype, x, n * unit, false, err);
-    if (st == PARE_OK && c->item->dtype != PARE_F32 && c->item->dtype != PARE_BF16) c->lost[i] = count_lost(x, dst, c->item->dtype, n * unit);
+    if (st == PARE_OK) st = rows_from_f32(k, to, x, n * unit, dst, err);
+    if (st != PARE_OK || to == PARE_F32 || to == PARE_BF16) return st;
+    if ((st = rows_to_f32(k, to, dst, n * unit, back, err)) == PARE_OK)
+        c->lost[i] = k->count_nonfinite(back, n * unit) - k->count_nonfinite(x, n * unit);
     return st;
 }
 
@@ -97,7 +104,7 @@ static pare_status emit_cast(pare_stream *s, const pare_plan_item *item, const p
     cast_work c = {.s = s, .item = item, .w = w, .piece = piece, .scratch_n = (size_t)(piece * unit)};
     pare_status st = PARE_OK;
     int64_t lost = 0;
-    c.scratch = pare_alloc_aligned(64, c.scratch_n * sizeof(float) * (size_t)s->ctx->threads);
+    c.scratch = pare_alloc_aligned(64, 2 * c.scratch_n * sizeof(float) * (size_t)s->ctx->threads);
     c.lost = pare_alloc_zero((size_t)pieces, sizeof *c.lost);
     if (!c.scratch || !c.lost) {
         st = pare_no_memory(err, item->name, c.scratch_n * sizeof(float));
@@ -183,7 +190,7 @@ static void repair(float *x, int64_t rows, int64_t cols) {
 static pare_status load_f32(const quant_work *q, int64_t row, int64_t rows, float *x, pare_err *err) {
     const int64_t cols = q->item->cols;
     if (!q->data) return pare_weights_read(NULL, q->s->weights, q->item->weight, row, rows, x, err);
-    return pare_to_f32(x, q->w->dtype, q->data + (size_t)(row * cols) * pare_dtype_bytes(q->w->dtype, 1), rows * cols, err);
+    return rows_to_f32(q->s->ctx->kernels, q->w->dtype, q->data + (size_t)(row * cols) * pare_dtype_bytes(q->w->dtype, 1), rows * cols, x, err);
 }
 
 /* Errors of layouts that store a float shift, measured on the values that their loaders compute. */
