@@ -106,7 +106,7 @@ static void sweep(const char *name, const int *bits, const bool *syms, int n_sym
     pare_ctx_free(ctx);
 }
 
-static const bool both[] = { true, false }, only_sym[] = { true };
+static const bool both[] = { true, false };
 
 static void gptq(void **state) { (void)state; sweep("gptq", (int[]){ 2, 3, 4, 8, 0 }, both, 2, false); }
 static void gptq_v2(void **state) { (void)state; sweep("gptq_v2", (int[]){ 2, 3, 4, 8, 0 }, both, 2, false); }
@@ -126,7 +126,6 @@ static void by_bytes(void **state)
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         one(ctx, pare_layout_find("quanto"), scheme_fp8(PARE_PER_CHANNEL), shapes[s][0], shapes[s][1], model_dtypes[s % 3], s + 1);
     pare_ctx_free(ctx);
-    (void)only_sym;
 }
 
 static void compressed_bytes(void **state)
