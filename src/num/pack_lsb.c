@@ -33,14 +33,7 @@ static void pack_row_2(int64_t n, const uint8_t *codes, uint8_t *dst)
 
 static void unpack_row_2(int64_t n, const uint8_t *src, uint8_t *codes)
 {
-    const int64_t whole = n / 4;
-    for (int64_t i = 0; i < whole; i++) {
-        codes[4 * i] = src[i] & 3;
-        codes[4 * i + 1] = src[i] >> 2 & 3;
-        codes[4 * i + 2] = src[i] >> 4 & 3;
-        codes[4 * i + 3] = src[i] >> 6;
-    }
-    pare_unpack_row_inl(2, n - 4 * whole, src + whole, codes + 4 * whole);
+    pare_unpack_row_inl(2, n, src, codes);
 }
 
 static void pack_row_4(int64_t n, const uint8_t *codes, uint8_t *dst)
