@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     FUZZ_CHECK(x.n_files > 0 && x.n_files <= x.n_entries);
     for (int i = 0; i < x.n_files; i++) {
-        FUZZ_CHECK(pare_path_is_safe(x.files[i]) && x.files[i][0] != '/' && strcmp(x.files[i], "..") != 0 && strncmp(x.files[i], "../", 3) != 0);
+        FUZZ_CHECK(pare_path_is_safe(x.files[i]) && x.files[i][0] != '/' && strcmp(x.files[i], "..") != 0 &&
+                   strncmp(x.files[i], "../", 3) != 0);
         FUZZ_CHECK(!strstr(x.files[i], "/../") && !pare_str_ends(x.files[i], "/.."));
         FUZZ_CHECK(i == 0 || strcmp(x.files[i - 1], x.files[i]) < 0);
     }

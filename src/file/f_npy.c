@@ -40,8 +40,8 @@ static pare_status load(pare_store *s, const pare_tensor *t, uint8_t *dst, pare_
     return PARE_OK;
 }
 
-static pare_status measure(const pare_spec *specs, int64_t n, const struct pare_kv *meta, int n_meta, uint64_t *file_bytes, uint64_t *offsets,
-                           pare_err *err)
+static pare_status measure(const pare_spec *specs, int64_t n, const struct pare_kv *meta, int n_meta, uint64_t *file_bytes,
+                           uint64_t *offsets, pare_err *err)
 {
     (void)meta;
     (void)n_meta; /* npy has no place for metadata */

@@ -36,8 +36,8 @@ static pare_status read_header(const pare_zip *zip, const pare_zip_member *m, co
     PARE_TRY(pare_zip_read(zip, m, 0, prologue, n, false, err));
     PARE_TRY(pare_npy_measure(where, prologue, (size_t)n, &header_n, err));
     if (header_n > m->size)
-        PARE_FAIL(err, PARE_ERR_FORMAT, "%s: an npy header that ends at byte %llu does not fit into %llu", where, (unsigned long long)header_n,
-                  (unsigned long long)m->size);
+        PARE_FAIL(err, PARE_ERR_FORMAT, "%s: an npy header that ends at byte %llu does not fit into %llu", where,
+                  (unsigned long long)header_n, (unsigned long long)m->size);
     PARE_TRY(pare_alloc_try((size_t)header_n, "npy header", (void **)&header, err));
     PARE_TRY(pare_zip_read(zip, m, 0, header, header_n, false, err));
     PARE_TRY(pare_npy_parse(where, header, (size_t)header_n, npy, err));
@@ -114,8 +114,8 @@ static pare_status plan_member(const pare_spec *spec, const char *member, uint64
 
 static uint64_t descriptor_bytes(uint64_t size) { return size >= UINT32_MAX ? 24 : 16; }
 
-static pare_status measure(const pare_spec *specs, int64_t n, const struct pare_kv *meta, int n_meta, uint64_t *file_bytes, uint64_t *offsets,
-                           pare_err *err)
+static pare_status measure(const pare_spec *specs, int64_t n, const struct pare_kv *meta, int n_meta, uint64_t *file_bytes,
+                           uint64_t *offsets, pare_err *err)
 {
     (void)meta;
     (void)n_meta; /* npz has no place for metadata */
@@ -136,7 +136,8 @@ static pare_status measure(const pare_spec *specs, int64_t n, const struct pare_
         members[i] = (pare_zip_out){name, at, npy.n + specs[i].bytes, 0};
         at += bytes.n + npy.n;
         if (offsets) offsets[i] = at;
-        if (specs[i].bytes > INT64_MAX - at) PARE_FAIL(err, PARE_ERR_UNSUPPORTED, "tensor '%s': the file would be too large", specs[i].name);
+        if (specs[i].bytes > INT64_MAX - at)
+            PARE_FAIL(err, PARE_ERR_UNSUPPORTED, "tensor '%s': the file would be too large", specs[i].name);
         at += specs[i].bytes + descriptor_bytes(members[i].size);
     }
     bytes.n = 0;

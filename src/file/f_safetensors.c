@@ -25,7 +25,7 @@ enum { HEADER_MAX = 100000000 };
 
 static bool probe(const char *name, const uint8_t *head, size_t n, uint64_t file_size)
 {
-    if (pare_str_ends(name, ".safetensors")) return n == 0 || head[0] != 'v'; /* 'v': a Git LFS pointer */
+    if (pare_str_ends(name, ".safetensors")) return true;
     return n >= 10 && head[8] == '{' && pare_le64(head) <= HEADER_MAX && pare_le64(head) <= file_size - 8;
 }
 
@@ -36,7 +36,8 @@ static pare_status read_dtype(const char *where, pare_st_entry *e, const pare_jv
     e->dtype = pare_dtype_from_safetensors(text, strlen(text));
     if (e->dtype != PARE_DTYPE_NONE) return PARE_OK;
     if (!strcmp(text, "F6_E2M3") || !strcmp(text, "F6_E3M2"))
-        return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: tensor '%s' has dtype '%s', which is not read by this version", where, e->name, text);
+        return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: tensor '%s' has dtype '%s', which is not read by this version", where, e->name,
+                         text);
     return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' has unknown dtype '%s'", where, e->name, text);
 }
 
@@ -45,13 +46,15 @@ static pare_status read_shape(const char *where, pare_st_entry *e, const pare_jv
     size_t n = pare_j_count(value);
     if (pare_j_type(value) != PARE_J_ARRAY) return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' has no shape", where, e->name);
     if (n > PARE_MAX_DIMS)
-        return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: tensor '%s' has %zu dimensions, at most %d are read", where, e->name, n, PARE_MAX_DIMS);
+        return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: tensor '%s' has %zu dimensions, at most %d are read", where, e->name, n,
+                         PARE_MAX_DIMS);
     e->ndim = (int)n;
     for (size_t i = 0; i < n; i++) {
         const pare_jval *size = pare_j_at(value, i);
         e->shape[i] = pare_j_int(size, -1);
         if (pare_j_type(size) != PARE_J_INT || e->shape[i] < 0)
-            return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s': size %zu of its shape is not a non-negative integer", where, e->name, i);
+            return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s': size %zu of its shape is not a non-negative integer", where, e->name,
+                             i);
     }
     return PARE_OK;
 }
@@ -59,8 +62,8 @@ static pare_status read_shape(const char *where, pare_st_entry *e, const pare_jv
 static pare_status read_offsets(const char *where, pare_st_entry *e, const pare_jval *value, pare_err *err)
 {
     const pare_jval *begin = pare_j_at(value, 0), *end = pare_j_at(value, 1);
-    if (pare_j_type(value) != PARE_J_ARRAY || pare_j_count(value) != 2 || pare_j_type(begin) != PARE_J_INT || pare_j_type(end) != PARE_J_INT ||
-        pare_j_int(begin, -1) < 0 || pare_j_int(end, -1) < 0)
+    if (pare_j_type(value) != PARE_J_ARRAY || pare_j_count(value) != 2 || pare_j_type(begin) != PARE_J_INT ||
+        pare_j_type(end) != PARE_J_INT || pare_j_int(begin, -1) < 0 || pare_j_int(end, -1) < 0)
         return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s': data_offsets are not two non-negative integers", where, e->name);
     e->begin = (uint64_t)pare_j_int(begin, 0);
     e->end = (uint64_t)pare_j_int(end, 0);
@@ -83,7 +86,8 @@ static pare_status read_metadata(pare_st_header *h, const char *where, const par
         struct pare_kv kv = {0};
         const pare_jval *value = pare_j_member(object, i, &kv.key);
         kv.value = pare_j_text(value, NULL);
-        if (pare_j_type(value) != PARE_J_TEXT) return pare_fail(err, PARE_ERR_FORMAT, "%s: __metadata__ '%s' is not a string", where, kv.key);
+        if (pare_j_type(value) != PARE_J_TEXT)
+            return pare_fail(err, PARE_ERR_FORMAT, "%s: __metadata__ '%s' is not a string", where, kv.key);
         if (!PARE_VEC_PUSH(&h->metadata, kv)) return pare_no_memory(err, "metadata", pare_j_count(object) * sizeof kv);
     }
     return PARE_OK;
@@ -144,8 +148,8 @@ static pare_status add_entries(pare_store *s, int file, const pare_st_entry *ent
     for (size_t i = 0; i < n; i++) {
         const pare_st_entry *e = &entries[i];
         if (e->begin != at)
-            return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' begins at byte %llu, the tensor before ends at %llu (%s)", f->name, e->name,
-                             (unsigned long long)e->begin, (unsigned long long)at, e->begin < at ? "overlap" : "hole");
+            return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' begins at byte %llu, the tensor before ends at %llu (%s)", f->name,
+                             e->name, (unsigned long long)e->begin, (unsigned long long)at, e->begin < at ? "overlap" : "hole");
         pare_status st = check_entry(f->name, e, data_bytes, err);
         if (st != PARE_OK) return st;
         pare_tensor t = {.name = e->name, .dtype = e->dtype, .ndim = e->ndim, .file = file, .alias_of = -1};
@@ -164,7 +168,8 @@ static pare_status add_header(pare_store *s, int file, pare_st_header *h, uint64
     pare_status st = PARE_OK;
     if (h->entries.n) qsort(h->entries.at, h->entries.n, sizeof *h->entries.at, by_offset);
     st = add_entries(s, file, h->entries.at, h->entries.n, data_at, err);
-    for (size_t i = 0; st == PARE_OK && i < h->metadata.n; i++) st = pare_store_add_metadata(s, h->metadata.at[i].key, h->metadata.at[i].value, err);
+    for (size_t i = 0; st == PARE_OK && i < h->metadata.n; i++)
+        st = pare_store_add_metadata(s, h->metadata.at[i].key, h->metadata.at[i].value, err);
     return st;
 }
 
@@ -176,7 +181,8 @@ static pare_status read(pare_store *s, int file, pare_err *err)
     if (f->map.n < 8) return pare_fail(err, PARE_ERR_FORMAT, "%s: a file of %zu bytes has no safetensors header", f->name, f->map.n);
     uint64_t n = pare_le64(f->map.at);
     if (n > HEADER_MAX)
-        return pare_fail(err, PARE_ERR_FORMAT, "%s: a header of %llu bytes is above the limit of %d", f->name, (unsigned long long)n, HEADER_MAX);
+        return pare_fail(err, PARE_ERR_FORMAT, "%s: a header of %llu bytes is above the limit of %d", f->name, (unsigned long long)n,
+                         HEADER_MAX);
     if (n > f->map.n - 8)
         return pare_fail(err, PARE_ERR_FORMAT, "%s: a header of %llu bytes does not fit into a file of %zu", f->name, (unsigned long long)n,
                          f->map.n);
@@ -214,8 +220,10 @@ static pare_status add_spec(pare_str *s, const pare_spec *spec, uint64_t begin, 
 {
     const pare_dtype_info *info = pare_dtype_get_info(spec->dtype);
     if (!info || !info->safetensors)
-        return pare_fail(err, PARE_ERR_UNSUPPORTED, "tensor '%s': safetensors has no name for dtype %s", spec->name, info ? info->name : "none");
-    if (!strcmp(spec->name, "__metadata__")) return pare_fail(err, PARE_ERR_UNSUPPORTED, "safetensors cannot hold a tensor named '__metadata__'");
+        return pare_fail(err, PARE_ERR_UNSUPPORTED, "tensor '%s': safetensors has no name for dtype %s", spec->name,
+                         info ? info->name : "none");
+    if (!strcmp(spec->name, "__metadata__"))
+        return pare_fail(err, PARE_ERR_UNSUPPORTED, "safetensors cannot hold a tensor named '__metadata__'");
     if (!pare_utf8_valid(spec->name, strlen(spec->name)))
         return pare_fail(err, PARE_ERR_UNSUPPORTED, "tensor '%s': a name in safetensors must be UTF-8", spec->name);
     add_quoted(s, spec->name);
@@ -249,12 +257,13 @@ static pare_status build_header(pare_str *s, const pare_spec *specs, int64_t n, 
     while (!s->failed && s->n % 8) pare_str_add(s, " ");
     if (s->failed) return pare_no_memory(err, "safetensors header", s->n);
     if (s->n > HEADER_MAX)
-        return pare_fail(err, PARE_ERR_UNSUPPORTED, "a safetensors header of %zu bytes is above the limit of %d; use smaller shards", s->n, HEADER_MAX);
+        return pare_fail(err, PARE_ERR_UNSUPPORTED, "a safetensors header of %zu bytes is above the limit of %d; use smaller shards", s->n,
+                         HEADER_MAX);
     return PARE_OK;
 }
 
-static pare_status measure(const pare_spec *specs, int64_t n, const struct pare_kv *meta, int n_meta, uint64_t *file_bytes, uint64_t *offsets,
-                           pare_err *err)
+static pare_status measure(const pare_spec *specs, int64_t n, const struct pare_kv *meta, int n_meta, uint64_t *file_bytes,
+                           uint64_t *offsets, pare_err *err)
 {
     pare_str header = {0};
     pare_status st = build_header(&header, specs, n, meta, n_meta, err);

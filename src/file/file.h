@@ -30,7 +30,7 @@ typedef struct pare_store {
     const struct pare_format *format;
     char *folder;                 /* folder of companion files, or NULL for a lone file that has none */
     pare_store_file *files; int n_files;
-    pare_tensor *tensors; int64_t n_tensors;   /* in file order (offset order within a file) */
+    pare_tensor *tensors; int64_t n_tensors;   /* safetensors: in the order of their bytes; others: of the archive or dict */
     struct pare_kv { const char *key, *value; } *metadata; int n_metadata;  /* container metadata (safetensors __metadata__) */
     pare_jdoc *config; char *config_text;      /* config.json beside it, or NULL */
     pare_arena arena;
@@ -60,7 +60,7 @@ pare_status pare_store_add_file(pare_store *s, const char *path, int *file, pare
 /* Copies name into the arena; checks duplicates, rank, size overflow and (when data != NULL) that data+bytes lies in the file. */
 pare_status pare_store_add_tensor(pare_store *s, const pare_tensor *t, pare_err *err);
 pare_status pare_store_add_metadata(pare_store *s, const char *key, const char *value, pare_err *err);
-/* numel and bytes of a shape; the error names file `where` and tensor `name`. Negative sizes, overflow, half bytes, rank > 8 are refused. */
+/* numel and bytes of a shape; errors name file `where` and tensor `name`. Negative sizes, overflow, half bytes, rank > 8 are refused. */
 pare_status pare_shape_bytes(const char *where, const char *name, pare_dtype dtype, int ndim, const int64_t *shape, uint64_t *numel,
                              uint64_t *bytes, pare_err *err);
 /* Bytes of the unit that alignment and byte order act on (c64: 4, sub-byte dtypes: 1). */
@@ -89,8 +89,8 @@ typedef struct pare_format {
     /* May be NULL. Frees store->priv and what hangs on it. */
     void (*close)(pare_store *store);
     /* Exact bytes of a file with these tensors in this order, and where each tensor's data will begin (offsets may be NULL). */
-    pare_status (*measure)(const pare_spec *specs, int64_t n, const struct pare_kv *meta, int n_meta, uint64_t *file_bytes, uint64_t *offsets,
-                           pare_err *err);
+    pare_status (*measure)(const pare_spec *specs, int64_t n, const struct pare_kv *meta, int n_meta, uint64_t *file_bytes,
+                           uint64_t *offsets, pare_err *err);
     /* Emits header bytes (before tensor 0), bytes between tensors (padding, zip headers) and trailer; called by pare_writer. */
     pare_status (*begin)(pare_writer *w, pare_err *err);
     pare_status (*before)(pare_writer *w, int64_t tensor, pare_err *err);   /* may be NULL */
@@ -107,8 +107,8 @@ typedef struct pare_format {
  * pieces. path is a temporary name; the caller renames. resume_tensor > 0: the first resume_tensor tensors are already in
  * the file (its bytes up to that point are kept and re-hashed), writing continues with that tensor.
  */
-pare_status pare_writer_open(const pare_format *format, const char *path, const pare_spec *specs, int64_t n, const struct pare_kv *meta, int n_meta,
-                             int64_t resume_tensor, pare_writer **out, pare_err *err);
+pare_status pare_writer_open(const pare_format *format, const char *path, const pare_spec *specs, int64_t n, const struct pare_kv *meta,
+                             int n_meta, int64_t resume_tensor, pare_writer **out, pare_err *err);
 pare_status pare_writer_append(pare_writer *w, const void *data, size_t n, pare_err *err);
 int64_t pare_writer_tensor(const pare_writer *w);     /* tensors completed so far */
 pare_status pare_writer_sync(pare_writer *w, pare_err *err); /* durable up to here */

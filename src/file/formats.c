@@ -55,15 +55,16 @@ pare_status pare_format_probe(const char *name, const uint8_t *head, size_t n, u
     if (n > 64) n = 64;
     const char *other = foreign_name(name, head, n);
     if (other) return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: %s files are not read by this version", name, other);
+    if (n >= 23 && !memcmp(head, "version https://git-lfs", 23)) {
+        pare_fail(err, PARE_ERR_FORMAT, "%s: is a Git LFS pointer of %llu bytes, not the file itself", name, (unsigned long long)file_size);
+        pare_hint(err, "run `git lfs pull` in that folder");
+        return PARE_ERR_FORMAT;
+    }
     for (size_t i = 0; formats[i]; i++)
         if (formats[i]->probe(name, head, n, file_size)) {
             *out = formats[i];
             return PARE_OK;
         }
     if (file_size == 0) return pare_fail(err, PARE_ERR_FORMAT, "%s: the file is empty", name);
-    if (n >= 23 && !memcmp(head, "version https://git-lfs", 23)) {
-        pare_fail(err, PARE_ERR_FORMAT, "%s: is a Git LFS pointer of %llu bytes, not the file itself", name, (unsigned long long)file_size);
-        return pare_hint(err, "run `git lfs pull` in that folder");
-    }
     return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: not a file of a known container (safetensors, torch, npz, npy)", name);
 }

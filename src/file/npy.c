@@ -115,7 +115,8 @@ static pare_status read_descr(const char *where, const char *text, pare_npy *npy
             }
     const char *kind = text[0] && strchr("<>|=", text[0]) ? text + 1 : text;
     if (*kind == 'O') return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: an array of Python objects ('%s') is not read", where, text);
-    if (*kind == 'U' || *kind == 'S' || *kind == 'a') return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: an array of text ('%s') is not read", where, text);
+    if (*kind == 'U' || *kind == 'S' || *kind == 'a')
+        return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: an array of text ('%s') is not read", where, text);
     return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: numpy dtype '%s' is not read", where, text);
 }
 
@@ -145,7 +146,8 @@ static pare_status read_member(const char *where, scan *s, pare_npy *npy, int *s
         bool too_many = false;
         which = 4;
         if (!take_shape(s, npy, &too_many)) {
-            if (too_many) return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: an array of more than %d dimensions is not read", where, PARE_MAX_DIMS);
+            if (too_many)
+                return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: an array of more than %d dimensions is not read", where, PARE_MAX_DIMS);
             return bad_header(where, "'shape' is not a tuple of sizes", err);
         }
     } else return pare_fail(err, PARE_ERR_FORMAT, "%s: npy header: unknown key '%s'", where, key);

@@ -76,7 +76,8 @@ const pare_pk_value *pare_pk_get(const pare_pk_value *dict, const char *key)
 static pare_status push(pare_pk_vm *vm, pare_pk_value *v)
 {
     if (!v) return failed(vm);
-    if (vm->stack.n >= OBJECTS_MAX) return pare_fail(vm->err, PARE_ERR_UNSUPPORTED, "%s: the pickle's stack grows beyond %d", vm->where, OBJECTS_MAX);
+    if (vm->stack.n >= OBJECTS_MAX)
+        return pare_fail(vm->err, PARE_ERR_UNSUPPORTED, "%s: the pickle's stack grows beyond %d", vm->where, OBJECTS_MAX);
     if (!PARE_VEC_PUSH(&vm->stack, v)) return pare_no_memory(vm->err, "pickle stack", vm->stack.n * sizeof v);
     return PARE_OK;
 }
@@ -138,8 +139,8 @@ static pare_status read_counted(pare_pk_vm *vm, size_t width, const uint8_t **at
     for (size_t i = width; i-- > 0;) length = length << 8 | p[i];
     *n = (size_t)length;
     if (length > vm->in.n - vm->in.pos)
-        FAIL("%s: byte %zu: %llu bytes do not fit into the %zu that are left", vm->where, vm->in.pos - width - 1, (unsigned long long)length,
-             vm->in.n - vm->in.pos);
+        FAIL("%s: byte %zu: %llu bytes do not fit into the %zu that are left", vm->where, vm->in.pos - width - 1,
+             (unsigned long long)length, vm->in.n - vm->in.pos);
     return pare_rd_bytes(&vm->in, *n, at) ? PARE_OK : cut_off(vm);
 }
 
@@ -190,11 +191,13 @@ static pare_status read_text_line(pare_pk_vm *vm, bool quoted)
     size_t n;
     TRY(read_line(vm, &at, &n));
     if (quoted) {
-        if (n < 2 || at[0] != at[n - 1] || (at[0] != '\'' && at[0] != '"')) FAIL("%s: byte %zu: a string without quotes", vm->where, vm->in.pos);
+        if (n < 2 || at[0] != at[n - 1] || (at[0] != '\'' && at[0] != '"'))
+            FAIL("%s: byte %zu: a string without quotes", vm->where, vm->in.pos);
         at++;
         n -= 2;
     }
-    if (n && memchr(at, '\\', n)) return pare_fail(vm->err, PARE_ERR_UNSUPPORTED, "%s: byte %zu: escapes in text are not read", vm->where, vm->in.pos);
+    if (n && memchr(at, '\\', n))
+        return pare_fail(vm->err, PARE_ERR_UNSUPPORTED, "%s: byte %zu: escapes in text are not read", vm->where, vm->in.pos);
     return push_text(vm, PARE_PK_TEXT, at, n);
 }
 
@@ -281,7 +284,8 @@ static pare_status memo_put(pare_pk_vm *vm, uint64_t index)
 {
     pare_pk_value *v;
     TRY(top_of(vm, &v));
-    if (index > vm->memo.n + MEMO_SLACK) FAIL("%s: byte %zu: memo index %llu after %zu", vm->where, vm->in.pos, (unsigned long long)index, vm->memo.n);
+    if (index > vm->memo.n + MEMO_SLACK)
+        FAIL("%s: byte %zu: memo index %llu after %zu", vm->where, vm->in.pos, (unsigned long long)index, vm->memo.n);
     while (vm->memo.n <= index)
         if (!PARE_VEC_PUSH(&vm->memo, NULL)) return pare_no_memory(vm->err, "pickle memo", vm->memo.n * sizeof v);
     vm->memo.at[index] = v;
@@ -290,7 +294,8 @@ static pare_status memo_put(pare_pk_vm *vm, uint64_t index)
 
 static pare_status memo_get(pare_pk_vm *vm, uint64_t index)
 {
-    if (index >= vm->memo.n || !vm->memo.at[index]) FAIL("%s: byte %zu: memo %llu is empty", vm->where, vm->in.pos, (unsigned long long)index);
+    if (index >= vm->memo.n || !vm->memo.at[index])
+        FAIL("%s: byte %zu: memo %llu is empty", vm->where, vm->in.pos, (unsigned long long)index);
     return push(vm, vm->memo.at[index]);
 }
 
@@ -337,7 +342,8 @@ static pare_status global_stack(pare_pk_vm *vm)
     pare_pk_value *module, *name;
     TRY(pop(vm, &name));
     TRY(pop(vm, &module));
-    if (module->type != PARE_PK_TEXT || name->type != PARE_PK_TEXT) FAIL("%s: byte %zu: a global whose name is no text", vm->where, vm->in.pos - 1);
+    if (module->type != PARE_PK_TEXT || name->type != PARE_PK_TEXT)
+        FAIL("%s: byte %zu: a global whose name is no text", vm->where, vm->in.pos - 1);
     return push_global(vm, module->is.text.at, module->is.text.n, name->is.text.at, name->is.text.n);
 }
 
@@ -442,18 +448,21 @@ static pare_status op_protocol(pare_pk_vm *vm, uint8_t op)
     uint64_t frame;
     if (op == 0x80) {
         if (!pare_rd_u8(&vm->in, &version)) return cut_off(vm);
-        if (version > 5) return pare_fail(vm->err, PARE_ERR_UNSUPPORTED, "%s: pickle protocol %u is not read (0 to 5 are)", vm->where, version);
+        if (version > 5)
+            return pare_fail(vm->err, PARE_ERR_UNSUPPORTED, "%s: pickle protocol %u is not read (0 to 5 are)", vm->where, version);
         return PARE_OK;
     }
     if (!pare_rd_u64(&vm->in, &frame)) return cut_off(vm);
     if (frame > vm->in.n - vm->in.pos)
-        FAIL("%s: a pickle frame of %llu bytes does not fit into the %zu that are left", vm->where, (unsigned long long)frame, vm->in.n - vm->in.pos);
+        FAIL("%s: a pickle frame of %llu bytes does not fit into the %zu that are left", vm->where, (unsigned long long)frame,
+             vm->in.n - vm->in.pos);
     return PARE_OK;
 }
 
 static pare_status refuse(const pare_pk_vm *vm, uint8_t op)
 {
-    if (op == 'P') return pare_fail(vm->err, PARE_ERR_UNSUPPORTED, "%s: byte %zu: persistent ids as text are not read", vm->where, vm->in.pos - 1);
+    if (op == 'P')
+        return pare_fail(vm->err, PARE_ERR_UNSUPPORTED, "%s: byte %zu: persistent ids as text are not read", vm->where, vm->in.pos - 1);
     if (op >= 0x82 && op <= 0x84)
         return pare_fail(vm->err, PARE_ERR_UNSUPPORTED, "%s: byte %zu: the pickle uses the extension registry", vm->where, vm->in.pos - 1);
     if (op == 0x97 || op == 0x98)

@@ -146,8 +146,9 @@ pare_status pare_pk_find_global(pare_pk_vm *vm, const char *module, size_t modul
             *out = &dtypes[d];
             return PARE_OK;
         }
-    pare_fail(vm->err, PARE_ERR_UNSUPPORTED, "%s: names '%.*s.%.*s', which is not on the list of what a checkpoint may hold; nothing was run",
-              vm->where, (int)(module_n < 120 ? module_n : 120), module, (int)(name_n < 120 ? name_n : 120), name);
+    pare_fail(vm->err, PARE_ERR_UNSUPPORTED,
+              "%s: names '%.*s.%.*s', which is not on the list of what a checkpoint may hold; nothing was run", vm->where,
+              (int)(module_n < 120 ? module_n : 120), module, (int)(name_n < 120 ? name_n : 120), name);
     pare_hint(vm->err, "save only the state_dict, best as safetensors");
     return PARE_ERR_UNSUPPORTED;
 }
@@ -183,7 +184,8 @@ static pare_status make_size(pare_pk_vm *vm, const pare_pk_value *args, pare_pk_
     *out = size;
     if (!size || !args->is.items.n) return PARE_OK;
     const pare_pk_value *from = args->is.items.at[0];
-    if (from->type != PARE_PK_TUPLE && from->type != PARE_PK_LIST) FAIL("%s: byte %zu: torch.Size of no sequence", vm->where, vm->in.pos - 1);
+    if (from->type != PARE_PK_TUPLE && from->type != PARE_PK_LIST)
+        FAIL("%s: byte %zu: torch.Size of no sequence", vm->where, vm->in.pos - 1);
     size->is.items = from->is.items;
     size->is.items.cap = size->is.items.n; /* shares the items; growing copies them first */
     return PARE_OK;
@@ -193,7 +195,8 @@ static pare_status make_size(pare_pk_vm *vm, const pare_pk_value *args, pare_pk_
 
 static pare_status read_extent(pare_pk_vm *vm, const pare_pk_value *v, const char *what, int64_t *out, int *n)
 {
-    if (v->type != PARE_PK_TUPLE && v->type != PARE_PK_LIST) FAIL("%s: byte %zu: the %s of a tensor is no tuple", vm->where, vm->in.pos - 1, what);
+    if (v->type != PARE_PK_TUPLE && v->type != PARE_PK_LIST)
+        FAIL("%s: byte %zu: the %s of a tensor is no tuple", vm->where, vm->in.pos - 1, what);
     if (v->is.items.n > PARE_MAX_DIMS)
         REFUSE("%s: a tensor has %zu dimensions, at most %d are read", vm->where, v->is.items.n, PARE_MAX_DIMS);
     *n = (int)v->is.items.n;
@@ -212,7 +215,8 @@ static pare_status check_flags(pare_pk_vm *vm, const pare_pk_value *v)
     const char *const flags[] = {"conj", "neg"};
     for (size_t i = 0; i < 2; i++) {
         const pare_pk_value *flag = pare_pk_get(v, flags[i]);
-        if (flag && flag->type == PARE_PK_BOOL && flag->is.whole) REFUSE("%s: a tensor with the '%s' flag is not read", vm->where, flags[i]);
+        if (flag && flag->type == PARE_PK_BOOL && flag->is.whole)
+            REFUSE("%s: a tensor with the '%s' flag is not read", vm->where, flags[i]);
     }
     return PARE_OK;
 }
@@ -225,7 +229,8 @@ static pare_status make_tensor(pare_pk_vm *vm, enum kind kind, const pare_pk_val
     int strides = 0;
     if (n < least || n > least + 1) FAIL("%s: byte %zu: a tensor made of %zu arguments", vm->where, vm->in.pos - 1, n);
     if (a[0]->type != PARE_PK_STORAGE) FAIL("%s: byte %zu: a tensor without a storage", vm->where, vm->in.pos - 1);
-    if (a[1]->type != PARE_PK_INT || a[1]->is.whole < 0) FAIL("%s: byte %zu: the offset of a tensor is no integer", vm->where, vm->in.pos - 1);
+    if (a[1]->type != PARE_PK_INT || a[1]->is.whole < 0)
+        FAIL("%s: byte %zu: the offset of a tensor is no integer", vm->where, vm->in.pos - 1);
     pare_pk_tensor *t = pare_arena_alloc(vm->arena, sizeof *t);
     if (!t) return pare_no_memory(vm->err, "pickle", sizeof *t);
     memset(t, 0, sizeof *t);
@@ -236,7 +241,8 @@ static pare_status make_tensor(pare_pk_vm *vm, enum kind kind, const pare_pk_val
     TRY(read_extent(vm, a[3], "stride", t->strides, &strides));
     if (strides != t->ndim) FAIL("%s: byte %zu: a tensor of %d sizes and %d strides", vm->where, vm->in.pos - 1, t->ndim, strides);
     if (kind == TENSOR_V3) {
-        if (a[6]->type != PARE_PK_GLOBAL || a[6]->is.global->kind != DTYPE) FAIL("%s: byte %zu: the dtype of a tensor is none", vm->where, vm->in.pos - 1);
+        if (a[6]->type != PARE_PK_GLOBAL || a[6]->is.global->kind != DTYPE)
+            FAIL("%s: byte %zu: the dtype of a tensor is none", vm->where, vm->in.pos - 1);
         t->dtype = a[6]->is.global->dtype;
     }
     if (n > least) TRY(check_flags(vm, a[least]));
@@ -247,7 +253,8 @@ static pare_status make_tensor(pare_pk_vm *vm, enum kind kind, const pare_pk_val
 
 static pare_status take_parameter(pare_pk_vm *vm, const pare_pk_value *args, pare_pk_value **out)
 {
-    if (!args->is.items.n || args->is.items.at[0]->type != PARE_PK_TENSOR) FAIL("%s: byte %zu: a parameter without a tensor", vm->where, vm->in.pos - 1);
+    if (!args->is.items.n || args->is.items.at[0]->type != PARE_PK_TENSOR)
+        FAIL("%s: byte %zu: a parameter without a tensor", vm->where, vm->in.pos - 1);
     *out = args->is.items.at[0];
     return PARE_OK;
 }
@@ -260,7 +267,8 @@ static pare_status make_from_type(pare_pk_vm *vm, const pare_pk_value *args, par
         FAIL("%s: byte %zu: a tensor of a type made of %zu arguments", vm->where, vm->in.pos - 1, args->is.items.n);
     enum kind kind = a[0]->is.global->kind;
     if (a[1]->is.global->kind != CLASS || kind < TENSOR_V1 || kind > PARAMETER)
-        REFUSE("%s: a tensor made by '%s.%s' is not read", vm->where, a[0]->is.global->module, a[0]->is.global->name ? a[0]->is.global->name : "dtype");
+        REFUSE("%s: a tensor made by '%s.%s' is not read", vm->where, a[0]->is.global->module,
+               a[0]->is.global->name ? a[0]->is.global->name : "dtype");
     return kind == PARAMETER ? take_parameter(vm, a[2], out) : make_tensor(vm, kind, a[2], out);
 }
 
@@ -306,7 +314,8 @@ pare_status pare_pk_storage_of(pare_pk_vm *vm, const pare_pk_value *id, pare_pk_
 {
     pare_pk_value *const *a = id->is.items.at;
     size_t n = id->type == PARE_PK_TUPLE ? id->is.items.n : 0;
-    if ((n != 5 && n != 6) || !pare_pk_is_text(a[0], "storage")) FAIL("%s: byte %zu: a persistent id that is no storage", vm->where, vm->in.pos - 1);
+    if ((n != 5 && n != 6) || !pare_pk_is_text(a[0], "storage"))
+        FAIL("%s: byte %zu: a persistent id that is no storage", vm->where, vm->in.pos - 1);
     if (a[1]->type != PARE_PK_GLOBAL || (a[1]->is.global->kind != STORAGE && a[1]->is.global->kind != OTHER_STORAGE))
         FAIL("%s: byte %zu: a storage of no storage class", vm->where, vm->in.pos - 1);
     if (a[1]->is.global->kind == OTHER_STORAGE)
@@ -315,7 +324,8 @@ pare_status pare_pk_storage_of(pare_pk_vm *vm, const pare_pk_value *id, pare_pk_
         FAIL("%s: byte %zu: a storage without a key or a size", vm->where, vm->in.pos - 1);
     pare_pk_storage *s = pare_arena_alloc(vm->arena, sizeof *s);
     if (!s) return pare_no_memory(vm->err, "pickle", sizeof *s);
-    *s = (pare_pk_storage){a[2]->is.text.at, a[2]->is.text.n, a[1]->is.global->dtype, (uint64_t)a[4]->is.whole, 0, (uint64_t)a[4]->is.whole};
+    uint64_t numel = (uint64_t)a[4]->is.whole;
+    *s = (pare_pk_storage){a[2]->is.text.at, a[2]->is.text.n, a[1]->is.global->dtype, numel, 0, numel};
     if (n == 6) TRY(read_view(vm, a[5], s));
     if (vm->storages && !PARE_VEC_PUSH(vm->storages, s)) return pare_no_memory(vm->err, "pickle", vm->storages->n * sizeof s);
     if ((*out = pare_pk_new(vm, PARE_PK_STORAGE))) (*out)->is.storage = s;

@@ -26,7 +26,9 @@ static bool take_string(scan *s, span *out)
     out->at = s->at;
     while (s->at < s->end && *s->at != '"' && *s->at != '\\' && (unsigned char)*s->at >= 0x20) s->at++;
     out->n = (size_t)(s->at - out->at);
-    return take(s, '"');
+    if (s->at == s->end || *s->at != '"') return false;
+    s->at++;
+    return true;
 }
 
 /* Digits without a leading zero, at most 18 of them: fits int64. */

@@ -135,7 +135,8 @@ pare_status pare_shape_bytes(const char *where, const char *name, pare_dtype dty
     bool overflow = false, empty = false;
     if (!info) return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' has no known dtype", where, name);
     if (ndim < 0 || ndim > PARE_MAX_DIMS)
-        return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: tensor '%s' has %d dimensions, at most %d are read", where, name, ndim, PARE_MAX_DIMS);
+        return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: tensor '%s' has %d dimensions, at most %d are read", where, name, ndim,
+                         PARE_MAX_DIMS);
     for (int i = 0; i < ndim; i++) {
         if (shape[i] < 0)
             return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' has size %lld in dimension %d", where, name, (long long)shape[i], i);
@@ -158,8 +159,8 @@ static pare_status check_inside(const pare_store *s, const pare_tensor *t, pare_
     const pare_map *m = &s->files[t->file].map;
     uintptr_t at = (uintptr_t)t->data, begin = (uintptr_t)m->at;
     if (at >= begin && at - begin <= m->n && t->bytes <= m->n - (at - begin)) return PARE_OK;
-    return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' of %llu bytes lies outside the file of %zu bytes", s->files[t->file].name, t->name,
-                     (unsigned long long)t->bytes, m->n);
+    return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' of %llu bytes lies outside the file of %zu bytes", s->files[t->file].name,
+                     t->name, (unsigned long long)t->bytes, m->n);
 }
 
 pare_status pare_store_add_tensor(pare_store *s, const pare_tensor *t, pare_err *err)

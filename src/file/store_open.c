@@ -66,8 +66,8 @@ static pare_status check_against_index(const pare_store *s, const char *where, c
         int64_t at = pare_store_find(s, e->tensor);
         if (at < 0) return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' is not in '%s'", where, e->tensor, x->files[e->file]);
         if (s->tensors[at].file != e->file)
-            return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' is said to be in '%s' but is in '%s'", where, e->tensor, x->files[e->file],
-                             x->files[s->tensors[at].file]);
+            return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' is said to be in '%s' but is in '%s'", where, e->tensor,
+                             x->files[e->file], x->files[s->tensors[at].file]);
     }
     if (s->n_tensors == x->n_entries) return PARE_OK;
     uint8_t *seen = pare_alloc_zero((size_t)s->n_tensors, 1);
@@ -76,8 +76,9 @@ static pare_status check_against_index(const pare_store *s, const char *where, c
     int64_t extra = 0;
     while (seen[extra]) extra++;
     pare_dealloc(seen);
-    return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' of '%s' is not in the index (%lld tensors in the files, %lld in the index)", where,
-                     s->tensors[extra].name, s->files[s->tensors[extra].file].name, (long long)s->n_tensors, (long long)x->n_entries);
+    return pare_fail(err, PARE_ERR_FORMAT, "%s: tensor '%s' of '%s' is not in the index (%lld tensors in the files, %lld in the index)",
+                     where, s->tensors[extra].name, s->files[s->tensors[extra].file].name, (long long)s->n_tensors,
+                     (long long)x->n_entries);
 }
 
 static pare_status read_shards(pare_store *s, const char *index_path, pare_err *err)
@@ -130,8 +131,8 @@ static pare_status is_candidate(const char *folder, const char *name, bool *yes,
     pare_status st = pare_map_open(path, &map, err);
     if (st == PARE_OK) {
         pare_err ignored;
-        *yes = pare_format_probe(name, map.at, map.n < 64 ? map.n : 64, map.n, &format, &ignored) == PARE_OK || pare_str_ends(name, ".gguf") ||
-               pare_str_ends(name, ".onnx");
+        bool foreign = pare_str_ends(name, ".gguf") || pare_str_ends(name, ".onnx"); /* to be named in the error */
+        *yes = foreign || pare_format_probe(name, map.at, map.n < 64 ? map.n : 64, map.n, &format, &ignored) == PARE_OK;
         pare_map_close(&map);
     }
     pare_dealloc(path);
@@ -148,8 +149,9 @@ static bool is_shard_name(const char *name)
 static pare_status several_found(const char *folder, const char *list, int n, bool shards, pare_err *err)
 {
     pare_fail(err, PARE_ERR_FORMAT, "%s: holds %d weight files and none has a usual name: %s", folder, n, list);
-    if (shards) return pare_hint(err, "they look like shards: the index file (model.safetensors.index.json) is missing");
-    return pare_hint(err, "give the path of one of them");
+    pare_hint(err, "%s",
+              shards ? "they look like shards: the index file (model.safetensors.index.json) is missing" : "give the path of one of them");
+    return PARE_ERR_FORMAT;
 }
 
 static pare_status find_only_file(const char *folder, char **out, pare_err *err)
@@ -170,7 +172,8 @@ static pare_status find_only_file(const char *folder, char **out, pare_err *err)
         if (found++ < 6) pare_str_printf(&list, "%s%s", list.n ? ", " : "", only);
     }
     if (found == 0)
-        PARE_FAIL(err, PARE_ERR_FORMAT, "%s: holds no weight file (model.safetensors, pytorch_model.bin, or one file of a known container)", folder);
+        PARE_FAIL(err, PARE_ERR_FORMAT, "%s: holds no weight file (model.safetensors, pytorch_model.bin, or one file of a known container)",
+                  folder);
     if (found > 1) {
         if (found > 6) pare_str_add(&list, ", ...");
         st = several_found(folder, list.failed ? "" : list.at, found, shards, err);

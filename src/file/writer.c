@@ -21,8 +21,8 @@ static pare_status compare_raw(pare_writer *w, const void *data, size_t n, pare_
         return pare_fail(err, PARE_ERR_FORMAT, "%s: cannot resume: the file has %zu bytes, %llu are needed", w->path, m->n,
                          (unsigned long long)(w->resume_at + n));
     if (n && memcmp(m->at + w->resume_at, data, n) != 0)
-        return pare_fail(err, PARE_ERR_FORMAT, "%s: cannot resume: the bytes at %llu differ from this plan, another run began the file", w->path,
-                         (unsigned long long)w->resume_at);
+        return pare_fail(err, PARE_ERR_FORMAT, "%s: cannot resume: the bytes at %llu differ from this plan, another run began the file",
+                         w->path, (unsigned long long)w->resume_at);
     w->resume_at += n;
     return PARE_OK;
 }
@@ -147,8 +147,8 @@ out:
     return st;
 }
 
-pare_status pare_writer_open(const pare_format *format, const char *path, const pare_spec *specs, int64_t n, const struct pare_kv *meta, int n_meta,
-                             int64_t resume_tensor, pare_writer **out, pare_err *err)
+pare_status pare_writer_open(const pare_format *format, const char *path, const pare_spec *specs, int64_t n, const struct pare_kv *meta,
+                             int n_meta, int64_t resume_tensor, pare_writer **out, pare_err *err)
 {
     pare_status st;
     *out = NULL;
@@ -201,8 +201,8 @@ pare_status pare_writer_close(pare_writer *w, char hex[65], uint64_t *bytes, par
                   (long long)w->tensor, (long long)w->n);
     if (w->format->end) PARE_TRY(w->format->end(w, err));
     if (pare_out_position(w->out) != w->file_bytes)
-        PARE_FAIL(err, PARE_ERR_FORMAT, "%s: %llu bytes were written, %llu were planned", w->path, (unsigned long long)pare_out_position(w->out),
-                  (unsigned long long)w->file_bytes);
+        PARE_FAIL(err, PARE_ERR_FORMAT, "%s: %llu bytes were written, %llu were planned", w->path,
+                  (unsigned long long)pare_out_position(w->out), (unsigned long long)w->file_bytes);
     if (bytes) *bytes = w->file_bytes;
     st = pare_out_close(w->out, hex, err);
     w->out = NULL;

@@ -82,7 +82,8 @@ static pare_status locate(const pare_zip *z, pare_zip_member *m, uint64_t local,
     const uint8_t *b = z->bytes;
     size_t name_bytes = strlen(m->name);
     if (local > limit || limit - local < LOCAL_BYTES || pare_le32(b + local) != LOCAL_SIGN)
-        return pare_fail(err, PARE_ERR_FORMAT, "%s: member '%s' has no local header at byte %llu", z->where, m->name, (unsigned long long)local);
+        return pare_fail(err, PARE_ERR_FORMAT, "%s: member '%s' has no local header at byte %llu", z->where, m->name,
+                         (unsigned long long)local);
     uint64_t name_at = local + LOCAL_BYTES, name_n = pare_le16(b + local + 26), extra_n = pare_le16(b + local + 28);
     if (limit - name_at < name_n + extra_n || name_n != name_bytes || memcmp(b + name_at, m->name, name_bytes) != 0)
         return pare_fail(err, PARE_ERR_FORMAT, "%s: the local header of member '%s' has another name", z->where, m->name);
@@ -97,7 +98,8 @@ static pare_status check_method(const pare_zip *z, const pare_zip_member *m, uns
 {
     if (flags & 0x41) return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: member '%s' is encrypted", z->where, m->name);
     if (method != 0 && method != 8)
-        return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: member '%s' is packed by method %u (stored and deflated are read)", z->where, m->name, method);
+        return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: member '%s' is packed by method %u (stored and deflated are read)", z->where,
+                         m->name, method);
     if (method == 0 && m->packed != m->size)
         return pare_fail(err, PARE_ERR_FORMAT, "%s: stored member '%s' has %llu bytes for %llu", z->where, m->name,
                          (unsigned long long)m->packed, (unsigned long long)m->size);
@@ -107,7 +109,8 @@ static pare_status check_method(const pare_zip *z, const pare_zip_member *m, uns
     return PARE_OK;
 }
 
-static pare_status read_member(const pare_zip *z, pare_rd *r, const struct directory *d, pare_arena *arena, pare_zip_member *m, pare_err *err)
+static pare_status read_member(const pare_zip *z, pare_rd *r, const struct directory *d, pare_arena *arena, pare_zip_member *m,
+                               pare_err *err)
 {
     const uint8_t *h, *name, *extra;
     if (!pare_rd_bytes(r, ENTRY_BYTES, &h) || pare_le32(h) != ENTRY_SIGN || !pare_rd_bytes(r, pare_le16(h + 28), &name) ||
@@ -115,7 +118,8 @@ static pare_status read_member(const pare_zip *z, pare_rd *r, const struct direc
         return pare_fail(err, PARE_ERR_FORMAT, "%s: entry %zu of the ZIP directory is damaged", z->where, (size_t)(m - z->members));
     size_t name_n = pare_le16(h + 28);
     if (!pare_utf8_valid((const char *)name, name_n) || memchr(name, 0, name_n))
-        return pare_fail(err, PARE_ERR_FORMAT, "%s: the name in entry %zu of the ZIP directory is not UTF-8", z->where, (size_t)(m - z->members));
+        return pare_fail(err, PARE_ERR_FORMAT, "%s: the name in entry %zu of the ZIP directory is not UTF-8", z->where,
+                         (size_t)(m - z->members));
     uint64_t local = pare_le32(h + 42);
     m->name = pare_arena_strndup(arena, (const char *)name, name_n);
     if (!m->name) return pare_no_memory(err, "ZIP directory", name_n);
@@ -159,7 +163,8 @@ pare_status pare_zip_open(const char *where, const uint8_t *bytes, size_t n, par
     for (size_t i = 0; i < out->n_members; i++)
         if ((st = read_member(out, &r, &d, arena, &out->members[i], err)) != PARE_OK) return st;
     if (r.pos != r.n)
-        return pare_fail(err, PARE_ERR_FORMAT, "%s: the ZIP directory has %zu bytes more than its %zu members take", where, r.n - r.pos, out->n_members);
+        return pare_fail(err, PARE_ERR_FORMAT, "%s: the ZIP directory has %zu bytes more than its %zu members take", where, r.n - r.pos,
+                         out->n_members);
     return sort_names(out, err);
 }
 
@@ -210,7 +215,8 @@ static void zlib_free(voidpf opaque, voidpf ptr)
 struct inflater { z_stream z; uint64_t in_left; uint32_t crc; };
 
 /* The next n unpacked bytes. dst NULL: thrown away. */
-static pare_status inflate_some(const pare_zip *z, const pare_zip_member *m, struct inflater *f, uint8_t *dst, uint64_t n, bool *ended, pare_err *err)
+static pare_status inflate_some(const pare_zip *z, const pare_zip_member *m, struct inflater *f, uint8_t *dst, uint64_t n, bool *ended,
+                                pare_err *err)
 {
     uint8_t waste[4096];
     while (n) {
@@ -236,18 +242,21 @@ static pare_status inflate_some(const pare_zip *z, const pare_zip_member *m, str
 }
 
 /* At the member's end the stream must end too, and the CRC must match. */
-static pare_status finish_inflate(const pare_zip *z, const pare_zip_member *m, struct inflater *f, bool ended, bool check_crc, pare_err *err)
+static pare_status finish_inflate(const pare_zip *z, const pare_zip_member *m, struct inflater *f, bool ended, bool check_crc,
+                                  pare_err *err)
 {
     uint8_t one;
     f->z.next_out = &one;
     f->z.avail_out = 1;
     if (!f->z.avail_in) f->z.avail_in = f->in_left > (1u << 30) ? 1u << 30 : (uInt)f->in_left;
     if (!ended && (inflate(&f->z, Z_NO_FLUSH) != Z_STREAM_END || f->z.avail_out != 1))
-        return pare_fail(err, PARE_ERR_FORMAT, "%s: member '%s' inflates to more than %llu bytes", z->where, m->name, (unsigned long long)m->size);
+        return pare_fail(err, PARE_ERR_FORMAT, "%s: member '%s' inflates to more than %llu bytes", z->where, m->name,
+                         (unsigned long long)m->size);
     return check_crc && f->crc != m->crc ? crc_differs(z, m, f->crc, err) : PARE_OK;
 }
 
-static pare_status read_deflated(const pare_zip *z, const pare_zip_member *m, uint64_t from, uint8_t *dst, uint64_t n, bool check_crc, pare_err *err)
+static pare_status read_deflated(const pare_zip *z, const pare_zip_member *m, uint64_t from, uint8_t *dst, uint64_t n, bool check_crc,
+                                 pare_err *err)
 {
     struct inflater f = {.in_left = m->packed};
     bool ended = false;
@@ -262,7 +271,8 @@ static pare_status read_deflated(const pare_zip *z, const pare_zip_member *m, ui
     return st;
 }
 
-pare_status pare_zip_read(const pare_zip *z, const pare_zip_member *m, uint64_t from, uint8_t *dst, uint64_t n, bool check_crc, pare_err *err)
+pare_status pare_zip_read(const pare_zip *z, const pare_zip_member *m, uint64_t from, uint8_t *dst, uint64_t n, bool check_crc,
+                          pare_err *err)
 {
     if (from > m->size || n > m->size - from)
         return pare_fail(err, PARE_ERR_FORMAT, "%s: member '%s' has %llu bytes, %llu were expected", z->where, m->name,

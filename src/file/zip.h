@@ -26,7 +26,8 @@ typedef struct pare_zip {
 pare_status pare_zip_open(const char *where, const uint8_t *bytes, size_t n, pare_arena *arena, pare_zip *out, pare_err *err);
 const pare_zip_member *pare_zip_find(const pare_zip *z, const char *name);
 /* Unpacked bytes [from, from+n) into dst. Reaching the member's end checks the length, and the CRC when check_crc. */
-pare_status pare_zip_read(const pare_zip *z, const pare_zip_member *m, uint64_t from, uint8_t *dst, uint64_t n, bool check_crc, pare_err *err);
+pare_status pare_zip_read(const pare_zip *z, const pare_zip_member *m, uint64_t from, uint8_t *dst, uint64_t n, bool check_crc,
+                          pare_err *err);
 /* CRC of a stored member. */
 pare_status pare_zip_check(const pare_zip *z, const pare_zip_member *m, pare_err *err);
 uint32_t pare_crc32(uint32_t crc, const void *data, size_t n);

@@ -48,7 +48,8 @@ static void refuse(const bad_case *c)
     free(bytes);
     if (st == PARE_OK) complain(c, "was taken; expected", c->expected);
     else if (!strstr(err.text, c->expected)) complain(c, "expected", c->expected);
-    else if (st != err.code || (st != PARE_ERR_FORMAT && st != PARE_ERR_UNSUPPORTED)) complain(c, "expected a status of", "format or unsupported");
+    else if (st != err.code || (st != PARE_ERR_FORMAT && st != PARE_ERR_UNSUPPORTED))
+        complain(c, "expected a status of", "format or unsupported");
 }
 
 static void dump(const bad_case *c)

@@ -65,13 +65,17 @@ static void damage(const char *name, const buf *good)
     buf_clear(&b);
 }
 
-static const char pickle[] = PK_DICT(PK_ITEM("a", PK_W) PK_ITEM("b", PK_W) PK_ITEM("t", PK_TENSOR("FloatStorage", "6", "I3\nI2\n", "I1\nI3\n")));
+static const char pickle[] =
+    PK_DICT(PK_ITEM("a", PK_W) PK_ITEM("b", PK_W) PK_ITEM("t", PK_TENSOR("FloatStorage", "6", "I3\nI2\n", "I1\nI3\n")));
 
 static void safetensors(void **state)
 {
     (void)state;
     buf b = {0};
-    make_safetensors(&b, "{\"__metadata__\":{\"k\":\"v\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"I8\",\"shape\":[],\"data_offsets\":[8,9]}} ", 9);
+    make_safetensors(&b,
+                     "{\"__metadata__\":{\"k\":\"v\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":"
+                     "\"I8\",\"shape\":[],\"data_offsets\":[8,9]}} ",
+                     9);
     damage("x.safetensors", &b);
     buf_clear(&b);
 }

@@ -33,7 +33,8 @@ static void check_tensor(pare_store *s, const char *file, const char *name, cons
     assert_ok(pare_store_data(s, i, &data, &err));
     assert_int_equal((uintptr_t)data % pare_dtype_unit(t->dtype), 0);
     for (uint64_t k = 0; k < t->bytes; k++)
-        if (data[k] != (hex_digit(hex[2 * k]) << 4 | hex_digit(hex[2 * k + 1]))) fail_msg("%s: '%s' differs at byte %d", file, name, (int)k);
+        if (data[k] != (hex_digit(hex[2 * k]) << 4 | hex_digit(hex[2 * k + 1])))
+            fail_msg("%s: '%s' differs at byte %d", file, name, (int)k);
     pare_store_release(s, i);
 }
 
@@ -154,11 +155,14 @@ static void safetensors_forms(void **state)
     (void)state;
     /* The same header as writers write it, and in ways that only the general parser takes. */
     static const char *const headers[] = {
-        "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"e\":{\"dtype\":\"F16\",\"shape\":[0,3],\"data_offsets\":[8,8]},"
+        "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"e\":{\"dtype\":\"F16\","
+        "\"shape\":[0,3],\"data_offsets\":[8,8]},"
         "\"s\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[8,9]}}   ",
-        "{\n \"s\" : {\"shape\": [ ], \"data_offsets\": [8,9], \"dtype\": \"U8\"},\t\"e\": {\"data_offsets\": [8, 8], \"shape\": [0, 3], \"dtype\": \"F16\"},\r\n"
+        "{\n \"s\" : {\"shape\": [ ], \"data_offsets\": [8,9], \"dtype\": \"U8\"},\t\"e\": {\"data_offsets\": [8, 8], \"shape\": [0, 3], "
+        "\"dtype\": \"F16\"},\r\n"
         "\"a\": {\"dtype\": \"F32\", \"data_offsets\": [0, 8], \"shape\": [2]}, \"__metadata__\": {\"format\": \"pt\"}}\n",
-        "{\"\\u0061\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"extra\":[1,{}]},\"e\":{\"dtype\":\"F16\",\"shape\":[0,3],\"data_offsets\":[8,8]},"
+        "{\"\\u0061\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"extra\":[1,{}]},\"e\":{\"dtype\":\"F16\",\"shape\":[0,3],"
+        "\"data_offsets\":[8,8]},"
         "\"s\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[8,9]},\"__metadata__\":{\"format\":\"p\\u0074\"}}",
     };
     for (size_t i = 0; i < 3; i++) {
@@ -179,6 +183,22 @@ static void safetensors_forms(void **state)
         pare_store_close(s);
         buf_clear(&b);
     }
+}
+
+/* A header of 118 bytes begins with 'v', as the pointers of Git LFS do. */
+static void header_of_118(void **state)
+{
+    (void)state;
+    static const char header[] = "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}";
+    buf b = {0};
+    pare_store *s;
+    buf_le(&b, 118, 8);
+    buf_text(&b, header);
+    buf_fill(&b, ' ', 118 - strlen(header));
+    buf_put(&b, "x", 1);
+    assert_ok(pare_store_open_memory("x.safetensors", b.at, b.n, NULL, &s, &err));
+    pare_store_close(s);
+    buf_clear(&b);
 }
 
 /* Data at an odd place in the file comes as an aligned copy. */
@@ -214,8 +234,8 @@ static void fifty_thousand(void **state)
     pare_store *s;
     enum { N = 50000 };
     for (int i = 0; i < N; i++)
-        pare_str_printf(&header, "%s\"model.layers.%d.mlp.experts.%d.weight\":{\"dtype\":\"U8\",\"shape\":[1,2],\"data_offsets\":[%d,%d]}", i ? "," : "{", i / 9,
-                        i % 9, 2 * i, 2 * i + 2);
+        pare_str_printf(&header, "%s\"model.layers.%d.mlp.experts.%d.weight\":{\"dtype\":\"U8\",\"shape\":[1,2],\"data_offsets\":[%d,%d]}",
+                        i ? "," : "{", i / 9, i % 9, 2 * i, 2 * i + 2);
     pare_str_add(&header, "}");
     make_safetensors(&b, header.at, 2 * N);
     double begin = pare_now();
@@ -263,7 +283,8 @@ static void torch_names(void **state)
     assert_names(B(PK_DICT(PK_ITEM("w", PK_W))), "w");
     assert_names(B(PK_DICT(PK_ITEM("module.w", PK_W) PK_ITEM("epoch", "I3\n"))), "module.w");
     assert_names(B(PK_DICT(NESTED("state_dict", PK_ITEM("w", PK_W)) PK_ITEM("epoch", "I3\n"))), "w");
-    assert_names(B(PK_DICT(NESTED("model", PK_ITEM("w", PK_W)) NESTED("optimizer", NESTED("state", "I0\n(d" PK_ITEM("avg", SECOND) "s")))), "w");
+    assert_names(B(PK_DICT(NESTED("model", PK_ITEM("w", PK_W)) NESTED("optimizer", NESTED("state", "I0\n(d" PK_ITEM("avg", SECOND) "s")))),
+                 "w");
     assert_names(B(PK_DICT(NESTED("model", PK_ITEM("w", PK_W)) NESTED("ema", PK_ITEM("w", SECOND)))), "model.w ema.w"); /* two wrappers */
     assert_names(B(PK_DICT(NESTED("model", PK_ITEM("w", PK_W)) PK_ITEM("bias", SECOND))), "model.w bias");               /* one beside it */
     assert_names(B(PK_DICT(NESTED("model", PK_ITEM("w", PK_W)) NESTED("ema", PK_ITEM("decay", "F0.9\n")))), "w");
@@ -279,10 +300,11 @@ static void torch_names(void **state)
 static void torch_aliases(void **state)
 {
     (void)state;
-    static const char pickle[] = PK_DICT(PK_ITEM("a", PK_W) PK_ITEM("b", PK_W) PK_ITEM("part", SECOND) PK_ITEM("flat", PK_TENSOR("FloatStorage", "6", "I6\n", "I1\n"))
-                                         PK_ITEM("t", PK_TENSOR("FloatStorage", "6", "I3\nI2\n", "I1\nI3\n")) PK_ITEM("c", PK_W)
-                                         PK_ITEM("t2", PK_TENSOR("FloatStorage", "6", "I3\nI2\n", "I1\nI3\n"))
-                                         PK_ITEM("wide", PK_TENSOR("FloatStorage", "6", "I1\nI6\n", "I99\nI1\n")));
+    static const char pickle[] = PK_DICT(PK_ITEM("a", PK_W) PK_ITEM("b", PK_W) PK_ITEM("part", SECOND)
+                                             PK_ITEM("flat", PK_TENSOR("FloatStorage", "6", "I6\n", "I1\n"))
+                                                 PK_ITEM("t", PK_TENSOR("FloatStorage", "6", "I3\nI2\n", "I1\nI3\n")) PK_ITEM("c", PK_W)
+                                                     PK_ITEM("t2", PK_TENSOR("FloatStorage", "6", "I3\nI2\n", "I1\nI3\n"))
+                                                         PK_ITEM("wide", PK_TENSOR("FloatStorage", "6", "I1\nI6\n", "I99\nI1\n")));
     pare_store *s = open_pickle(B(pickle));
     const uint8_t *data;
     assert_int_equal(tensor_of(s, "a")->alias_of, -1);
@@ -306,17 +328,28 @@ static void torch_objects(void **state)
 {
     (void)state;
     assert_names(B(PK_DICT(PK_ITEM("args", "cargparse\nNamespace\n)\x81}Vlr\nF0.1\nsb") PK_ITEM("w", PK_W))), "w");
-    assert_names(B(PK_DICT(PK_ITEM("x", "cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(Vf8\nI0\nI1\ntR(I3\nV<\nNNNtbVabc\ntR") PK_ITEM("w", PK_W))), "w");
-    assert_names(B(PK_DICT(PK_ITEM("x", "cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntVb\ntR(I1\n(I2\ntcnumpy\ndtype\n(Vf8\ntRI00\nVab\ntb") PK_ITEM("w", PK_W))), "w");
+    assert_names(B(PK_DICT(PK_ITEM("x", "cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(Vf8\nI0\nI1\ntR(I3\nV<\nNNNtbVabc\ntR")
+                               PK_ITEM("w", PK_W))),
+                 "w");
+    assert_names(
+        B(PK_DICT(PK_ITEM(
+            "x", "cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntVb\ntR(I1\n(I2\ntcnumpy\ndtype\n(Vf8\ntRI00\nVab\ntb")
+                      PK_ITEM("w", PK_W))),
+        "w");
     assert_names(B(PK_DICT(PK_ITEM("d", "ccollections\ndefaultdict\n(c__builtin__\nlist\ntRVk\nI1\ns") PK_ITEM("w", PK_W))), "w");
-    assert_names(B(PK_DICT(PK_ITEM("size", "ctorch\nSize\n((I1\nI2\nttR") PK_ITEM("dtype", "ctorch\nfloat16\n") PK_ITEM("device", "ctorch\ndevice\n(Vcpu\ntR") PK_ITEM("w", PK_W))), "w");
+    assert_names(B(PK_DICT(PK_ITEM("size", "ctorch\nSize\n((I1\nI2\nttR") PK_ITEM("dtype", "ctorch\nfloat16\n")
+                               PK_ITEM("device", "ctorch\ndevice\n(Vcpu\ntR") PK_ITEM("w", PK_W))),
+                 "w");
     assert_names(B("ccollections\nOrderedDict\n((l(Vw\n" PK_W "latR."), "w"); /* Python 2 */
     assert_names(B("ccollections\nOrderedDict\n)R(Vw\n" PK_W "u}V_metadata\n}sb."), "w");
     assert_names(B("\x80\x04\x95\0\0\0\0\0\0\0\0}\x94\x8c\1w\x94" PK_W "\x94s."), "w");
     assert_names(B(PK_DICT(PK_ITEM("w", "ctorch._utils\n_rebuild_parameter\n(" PK_W "I01\nccollections\nOrderedDict\n)RtR"))), "w");
-    assert_names(B(PK_DICT(PK_ITEM("w", "ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n_rebuild_tensor_v2\nctorch\nTensor\n(" PK_STORAGE("FloatStorage", "0", "6")
-                                   "I0\n(I6\nt(I1\ntI00\nNt}tR"))), "w");
-    pare_store *s = open_pickle(B(PK_DICT(PK_ITEM("w", "ctorch._utils\n_rebuild_tensor_v3\n(" PK_STORAGE("UntypedStorage", "0", "24") "I1\n(I11\nt(I1\ntI00\nNctorch\nuint16\ntR"))));
+    assert_names(
+        B(PK_DICT(PK_ITEM("w", "ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n_rebuild_tensor_v2\nctorch\nTensor\n(" PK_STORAGE(
+                                   "FloatStorage", "0", "6") "I0\n(I6\nt(I1\ntI00\nNt}tR"))),
+        "w");
+    pare_store *s = open_pickle(B(PK_DICT(PK_ITEM(
+        "w", "ctorch._utils\n_rebuild_tensor_v3\n(" PK_STORAGE("UntypedStorage", "0", "24") "I1\n(I11\nt(I1\ntI00\nNctorch\nuint16\ntR"))));
     assert_int_equal(tensor_of(s, "w")->dtype, PARE_U16);
     assert_memory_equal(tensor_of(s, "w")->data, "\2\3\4", 3);
     pare_store_close(s);
@@ -326,7 +359,8 @@ static void torch_objects(void **state)
 static void torch_forms(void **state)
 {
     (void)state;
-    static const char pickle[] = PK_DICT(PK_ITEM("a", PK_W) PK_ITEM("t", PK_TENSOR("FloatStorage", "6", "I3\nI2\n", "I1\nI3\n")) PK_ITEM("part", SECOND));
+    static const char pickle[] =
+        PK_DICT(PK_ITEM("a", PK_W) PK_ITEM("t", PK_TENSOR("FloatStorage", "6", "I3\nI2\n", "I1\nI3\n")) PK_ITEM("part", SECOND));
     uint8_t bytes[24];
     for (int i = 0; i < 24; i++) bytes[i] = (uint8_t)i;
     for (int form = 0; form < 3; form++) {
@@ -354,8 +388,9 @@ static void torch_forms(void **state)
 static void torch_legacy_view(void **state)
 {
     (void)state;
-    static const char pickle[] = PK_DICT(PK_ITEM("a", PK_W) "Vv\nctorch._utils\n_rebuild_tensor\n((Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nI6\n(V9\nI2\nI3\nttQ"
-                                         "I1\n(I2\nt(I1\nttRs");
+    static const char pickle[] =
+        PK_DICT(PK_ITEM("a", PK_W) "Vv\nctorch._utils\n_rebuild_tensor\n((Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nI6\n(V9\nI2\nI3\nttQ"
+                                   "I1\n(I2\nt(I1\nttRs");
     buf b = {0};
     pare_store *s;
     const uint8_t *data;
@@ -405,7 +440,8 @@ static void folders(void **state)
     assert_null(s->config);
     pare_store_close(s);
     write_model(in_folder("f", "other.safetensors"), "other");
-    assert_error(pare_store_open(test_path("f"), &s, &err), PARE_ERR_FORMAT, "holds 2 weight files and none has a usual name: odd.safetensors, other.safetensors");
+    assert_error(pare_store_open(test_path("f"), &s, &err), PARE_ERR_FORMAT,
+                 "holds 2 weight files and none has a usual name: odd.safetensors, other.safetensors");
     assert_string_equal(err.hint, "give the path of one of them");
     assert_ok(pare_store_open(in_folder("f", "other.safetensors"), &s, &err));
     assert_null(s->folder);
@@ -464,21 +500,27 @@ static void shards(void **state)
     assert_ok(pare_store_open(in_folder("i", "model.safetensors.index.json"), &s, &err));
     assert_string_equal(s->folder, test_path("i"));
     pare_store_close(s);
-    assert_error(open_index("\"a\": \"m1.safetensors\", \"c\": \"m2.safetensors\"", &s), PARE_ERR_FORMAT, "tensor 'c' is not in 'm2.safetensors'");
-    assert_error(open_index("\"a\": \"m1.safetensors\", \"b\": \"m2.safetensors\", \"c\": \"m2.safetensors\"", &s), PARE_ERR_FORMAT, "tensor 'c' is not in 'm2.safetensors'");
+    assert_error(open_index("\"a\": \"m1.safetensors\", \"c\": \"m2.safetensors\"", &s), PARE_ERR_FORMAT,
+                 "tensor 'c' is not in 'm2.safetensors'");
+    assert_error(open_index("\"a\": \"m1.safetensors\", \"b\": \"m2.safetensors\", \"c\": \"m2.safetensors\"", &s), PARE_ERR_FORMAT,
+                 "tensor 'c' is not in 'm2.safetensors'");
     assert_error(open_index("\"a\": \"m2.safetensors\", \"b\": \"m1.safetensors\"", &s), PARE_ERR_FORMAT,
                  "tensor 'a' is said to be in 'm2.safetensors' but is in 'm1.safetensors'");
     buf b = {0};
-    make_safetensors(&b, "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"x\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[4,5]}}", 5);
+    make_safetensors(
+        &b, "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"x\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[4,5]}}",
+        5);
     test_write(in_folder("i", "m1.safetensors"), b.at, b.n);
     assert_error(open_index("\"a\": \"m1.safetensors\", \"b\": \"m2.safetensors\"", &s), PARE_ERR_FORMAT,
                  "tensor 'x' of 'm1.safetensors' is not in the index (3 tensors in the files, 2 in the index)");
     write_model(in_folder("i", "m1.safetensors"), "b");
-    assert_error(open_index("\"a\": \"m1.safetensors\", \"b\": \"m2.safetensors\"", &s), PARE_ERR_FORMAT, "m2.safetensors: tensor 'b' is already in 'm1.safetensors'");
+    assert_error(open_index("\"a\": \"m1.safetensors\", \"b\": \"m2.safetensors\"", &s), PARE_ERR_FORMAT,
+                 "m2.safetensors: tensor 'b' is already in 'm1.safetensors'");
     b.n = 0;
     make_npy(&b, "{'descr': '|u1', 'fortran_order': False, 'shape': (1,)}", "x", 1);
     test_write(in_folder("i", "m3.npy"), b.at, b.n);
-    assert_error(open_index("\"b\": \"m2.safetensors\", \"m3\": \"m3.npy\"", &s), PARE_ERR_FORMAT, "m3.npy: is npy, but 'm2.safetensors' is safetensors");
+    assert_error(open_index("\"b\": \"m2.safetensors\", \"m3\": \"m3.npy\"", &s), PARE_ERR_FORMAT,
+                 "m3.npy: is npy, but 'm2.safetensors' is safetensors");
     assert_error(open_index("\"b\": \"../m2.safetensors\"", &s), PARE_ERR_FORMAT, "which is not a plain relative file name");
     buf_clear(&b);
 }
@@ -513,9 +555,11 @@ static void allocations(void **state)
 {
     (void)state;
     static const char pickle[] = PK_DICT(PK_ITEM("a", PK_W) PK_ITEM("t", PK_TENSOR("FloatStorage", "6", "I3\nI2\n", "I1\nI3\n")));
-    memory_file files[] = {{.name = "a.safetensors"}, {.name = "b.safetensors"}, {.name = "x.pt"}, {.name = "y.pt"}, {.name = "x.npz"}, {.name = "x.npy"}};
+    memory_file files[] = {{.name = "a.safetensors"}, {.name = "b.safetensors"}, {.name = "x.pt"},
+                           {.name = "y.pt"},          {.name = "x.npz"},         {.name = "x.npy"}};
     make_safetensors(&files[0].bytes, "{\"__metadata__\":{\"k\":\"v\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8);
-    make_safetensors(&files[1].bytes, "{\"__metadata__\":{\"k\":\"\\u0061\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8);
+    make_safetensors(&files[1].bytes,
+                     "{\"__metadata__\":{\"k\":\"\\u0061\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8);
     make_torch_zip(&files[2].bytes, B(pickle), 24);
     make_torch_legacy(&files[3].bytes, B(pickle), 6, 24);
     buf npy = {0};
@@ -544,7 +588,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden),        cmocka_unit_test(golden_alias),  cmocka_unit_test(resnet),
-        cmocka_unit_test(tinystories),   cmocka_unit_test(safetensors_forms), cmocka_unit_test(misaligned),
+        cmocka_unit_test(tinystories),   cmocka_unit_test(safetensors_forms), cmocka_unit_test(misaligned), cmocka_unit_test(header_of_118),
         cmocka_unit_test(fifty_thousand), cmocka_unit_test(torch_names),  cmocka_unit_test(torch_aliases),
         cmocka_unit_test(torch_objects), cmocka_unit_test(torch_forms),   cmocka_unit_test(torch_legacy_view),
         cmocka_unit_test(folders),       cmocka_unit_test(other_folders), cmocka_unit_test(shards),

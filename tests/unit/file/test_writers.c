@@ -111,7 +111,8 @@ static void read_back(const pare_format *format, const char *path, const char *c
 }
 
 /* Stopped after each tensor, with a part of the next one written too, then resumed. */
-static void interrupted(const pare_format *format, const char *whole, const char *whole_hex, const char *path, const pare_spec *specs, int64_t n)
+static void interrupted(const pare_format *format, const char *whole, const char *whole_hex, const char *path, const pare_spec *specs,
+                        int64_t n)
 {
     for (int64_t k = 0; k <= n; k++) {
         pare_writer *w;
@@ -241,7 +242,8 @@ static void refusals(void **state)
     (void)state;
     const pare_spec bf16 = {"w", PARE_BF16, 1, {2}, 4}, f8 = {"w", PARE_F8_E4M3FN, 1, {2}, 2}, wrong = {"w", PARE_F32, 1, {2}, 7},
                     negative = {"w", PARE_F32, 1, {-2}, 8}, reserved = {"__metadata__", PARE_F32, 1, {1}, 4},
-                    not_utf8 = {"\xff", PARE_F32, 1, {1}, 4}, none = {"w", PARE_DTYPE_NONE, 1, {1}, 4}, odd = {"w", PARE_F4_E2M1, 1, {3}, 2};
+                    not_utf8 = {"\xff", PARE_F32, 1, {1}, 4}, none = {"w", PARE_DTYPE_NONE, 1, {1}, 4},
+                    odd = {"w", PARE_F4_E2M1, 1, {3}, 2};
     const pare_spec twice[] = {mixed[0], mixed[1], mixed[0]};
     assert_error(open_with("npz", &bf16, 1, 0), PARE_ERR_UNSUPPORTED, "tensor 'w': numpy has no dtype for bf16");
     assert_string_equal(err.hint, "convert to f32 or f16");
