@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * row_error, quant_error_row and quant_error_row_bf16 with AVX2. A block of 512 elements is quantized and dequantized into L1, then
- * summed up: the 16 lanes in two passes of 8, so that the ten f64 accumulators of a pass stay in registers. Products of two f32
+ * summed up in two passes, whose 12 and 8 accumulators stay in registers. Products of two f32
  * are exact in f64, so fma gives the same sums as the reference's multiplication and addition.
  */
 #include "kernel/variants.h"
@@ -9,14 +9,34 @@
 
 /* -------------------------------------------------------------------------------------------------------------- the sums */
 
-typedef struct sums { __m256d lo, hi; } sums; /* eight lanes of one sum */
+typedef struct sums { __m256d at[4]; } sums; /* the 16 lanes of one sum */
 
-static inline sums load_sums(const double *lanes) { return (sums){ _mm256_loadu_pd(lanes), _mm256_loadu_pd(lanes + 4) }; }
+static inline sums load_sums(const double *lanes)
+{
+    sums s;
+    for (int k = 0; k < 4; k++) s.at[k] = _mm256_loadu_pd(lanes + 4 * k);
+    return s;
+}
 
 static inline void store_sums(double *lanes, sums s)
 {
-    _mm256_storeu_pd(lanes, s.lo);
-    _mm256_storeu_pd(lanes + 4, s.hi);
+    for (int k = 0; k < 4; k++) _mm256_storeu_pd(lanes + 4 * k, s.at[k]);
+}
+
+/* Sums of x*x, x*y and y*y; n a multiple of 16. */
+static inline void add_products(pare_error_lanes *e, const float *x, const float *y, int64_t n)
+{
+    sums signal = load_sums(e->signal), cross = load_sums(e->cross), dq2 = load_sums(e->dq2);
+    for (int64_t i = 0; i < n; i += PARE_LANES)
+        for (int k = 0; k < 4; k++) {
+            const __m256d a = _mm256_cvtps_pd(_mm_loadu_ps(x + i + 4 * k)), b = _mm256_cvtps_pd(_mm_loadu_ps(y + i + 4 * k));
+            signal.at[k] = _mm256_fmadd_pd(a, a, signal.at[k]);
+            cross.at[k] = _mm256_fmadd_pd(a, b, cross.at[k]);
+            dq2.at[k] = _mm256_fmadd_pd(b, b, dq2.at[k]);
+        }
+    store_sums(e->signal, signal);
+    store_sums(e->cross, cross);
+    store_sums(e->dq2, dq2);
 }
 
 static inline __m256 distance(const float *x, const float *y)
@@ -24,52 +44,32 @@ static inline __m256 distance(const float *x, const float *y)
     return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), _mm256_sub_ps(_mm256_loadu_ps(y), _mm256_loadu_ps(x)));
 }
 
-/* n a multiple of 16; h: first lane, 0 or 8. */
-static inline void add_half(pare_error_lanes *e, const float *x, const float *y, int64_t n, int h)
+/* Sums of |y - x| and its square, and the largest. */
+static inline void add_distances(pare_error_lanes *e, const float *x, const float *y, int64_t n)
 {
-    sums signal = load_sums(e->signal + h), noise = load_sums(e->noise + h), cross = load_sums(e->cross + h), dq2 = load_sums(e->dq2 + h),
-         abs_sum = load_sums(e->abs_sum + h);
-    for (int64_t i = h; i < n; i += PARE_LANES) {
-        const __m256 m = distance(x + i, y + i);
-        const __m256d a0 = _mm256_cvtps_pd(_mm_loadu_ps(x + i)), a1 = _mm256_cvtps_pd(_mm_loadu_ps(x + i + 4));
-        const __m256d b0 = _mm256_cvtps_pd(_mm_loadu_ps(y + i)), b1 = _mm256_cvtps_pd(_mm_loadu_ps(y + i + 4));
-        const __m256d m0 = _mm256_cvtps_pd(_mm256_castps256_ps128(m)), m1 = _mm256_cvtps_pd(_mm256_extractf128_ps(m, 1));
-        signal.lo = _mm256_fmadd_pd(a0, a0, signal.lo);
-        signal.hi = _mm256_fmadd_pd(a1, a1, signal.hi);
-        cross.lo = _mm256_fmadd_pd(a0, b0, cross.lo);
-        cross.hi = _mm256_fmadd_pd(a1, b1, cross.hi);
-        dq2.lo = _mm256_fmadd_pd(b0, b0, dq2.lo);
-        dq2.hi = _mm256_fmadd_pd(b1, b1, dq2.hi);
-        noise.lo = _mm256_fmadd_pd(m0, m0, noise.lo);
-        noise.hi = _mm256_fmadd_pd(m1, m1, noise.hi);
-        abs_sum.lo = _mm256_add_pd(abs_sum.lo, m0);
-        abs_sum.hi = _mm256_add_pd(abs_sum.hi, m1);
-    }
-    store_sums(e->signal + h, signal);
-    store_sums(e->noise + h, noise);
-    store_sums(e->cross + h, cross);
-    store_sums(e->dq2 + h, dq2);
-    store_sums(e->abs_sum + h, abs_sum);
-}
-
-/* The largest |y - x|; a pass of its own, for want of a register in the other two. */
-static inline void add_largest(pare_error_lanes *e, const float *x, const float *y, int64_t n)
-{
-    __m256 a = _mm256_loadu_ps(e->max_abs), b = _mm256_loadu_ps(e->max_abs + 8);
-    for (int64_t i = 0; i < n; i += PARE_LANES) {
-        a = _mm256_max_ps(distance(x + i, y + i), a);
-        b = _mm256_max_ps(distance(x + i + 8, y + i + 8), b);
-    }
-    _mm256_storeu_ps(e->max_abs, a);
-    _mm256_storeu_ps(e->max_abs + 8, b);
+    sums noise = load_sums(e->noise), abs_sum = load_sums(e->abs_sum);
+    __m256 most[2] = { _mm256_loadu_ps(e->max_abs), _mm256_loadu_ps(e->max_abs + 8) };
+    for (int64_t i = 0; i < n; i += PARE_LANES)
+        for (int h = 0; h < 2; h++) {
+            const __m256 m = distance(x + i + 8 * h, y + i + 8 * h);
+            const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(m)), high = _mm256_cvtps_pd(_mm256_extractf128_ps(m, 1));
+            most[h] = _mm256_max_ps(m, most[h]);
+            noise.at[2 * h] = _mm256_fmadd_pd(low, low, noise.at[2 * h]);
+            noise.at[2 * h + 1] = _mm256_fmadd_pd(high, high, noise.at[2 * h + 1]);
+            abs_sum.at[2 * h] = _mm256_add_pd(abs_sum.at[2 * h], low);
+            abs_sum.at[2 * h + 1] = _mm256_add_pd(abs_sum.at[2 * h + 1], high);
+        }
+    store_sums(e->noise, noise);
+    store_sums(e->abs_sum, abs_sum);
+    _mm256_storeu_ps(e->max_abs, most[0]);
+    _mm256_storeu_ps(e->max_abs + 8, most[1]);
 }
 
 static void add_block(pare_error_lanes *e, const float *x, const float *y, int64_t n)
 {
     const int64_t whole = n / PARE_LANES * PARE_LANES;
-    add_half(e, x, y, whole, 0);
-    add_half(e, x, y, whole, 8);
-    add_largest(e, x, y, whole);
+    add_products(e, x, y, whole);
+    add_distances(e, x, y, whole);
     if (whole < n) pare_error_lanes_add(e, x + whole, y + whole, n - whole);
 }
 
