@@ -62,7 +62,8 @@ static const struct { const char *what, *header; size_t data; const char *expect
     {"data cut off", "{" D F S "}\n", 23, "x.npy: 6 elements of f32 take 24 bytes, 23 follow the npy header"},
     {"data missing", "{" D F S "}\n", 0, "6 elements of f32 take 24 bytes, 0 follow the npy header"},
     {"bytes left over", "{" D F S "}\n", 25, "6 elements of f32 take 24 bytes, 25 follow the npy header"},
-    {"an array of an exabyte", "{'descr': '|u1', " F "'shape': (1152921504606846976,), }\n", 24, "take 1152921504606846976 bytes, 24 follow the npy header"},
+    {"an array of an exabyte", "{'descr': '|u1', " F "'shape': (1152921504606846976,), }\n", 24,
+     "take 1152921504606846976 bytes, 24 follow the npy header"},
 };
 
 static void one(bad_emit *emit, const char *what, const void *bytes, size_t n, const char *expected)
@@ -87,6 +88,8 @@ void bad_npy(bad_emit *emit)
     one(emit, "version 1.1", "\x93NUMPY\1\1\2\0{}", 12, "npy version 1.1 is not read");
     one(emit, "header beyond the end", "\x93NUMPY\1\0\x76\0{}", 12, "an npy header that ends at byte 128 does not fit into 12");
     one(emit, "version 2 without a length", "\x93NUMPY\2\0\2\0", 10, "an npy file of 10 bytes has no header");
-    one(emit, "version 2, header above the limit", "\x93NUMPY\2\0\xff\xff\xff\xff{}", 14, "an npy header of 4294967307 bytes is above the limit of 1048576");
-    one(emit, "version 3, header beyond the end", "\x93NUMPY\3\0\x74\0\0\0{}", 14, "an npy header that ends at byte 128 does not fit into 14");
+    one(emit, "version 2, header above the limit", "\x93NUMPY\2\0\xff\xff\xff\xff{}", 14,
+            "an npy header of 4294967307 bytes is above the limit of 1048576");
+    one(emit, "version 3, header beyond the end", "\x93NUMPY\3\0\x74\0\0\0{}", 14,
+            "an npy header that ends at byte 128 does not fit into 14");
 }

@@ -25,7 +25,8 @@ static const struct { const char *what, *pickle; size_t n; const char *expected;
     {"read-only buffer elsewhere", B("N\x98."), "the pickle keeps buffers elsewhere"},
     {"text persistent id", B("Pstorage\n."), "byte 0: persistent ids as text are not read"},
     /* names */
-    {"os.system", B(G("os", "system") "(Vecho no\ntR."), "names 'os.system', which is not on the list of what a checkpoint may hold; nothing was run"},
+    {"os.system", B(G("os", "system") "(Vecho no\ntR."),
+     "names 'os.system', which is not on the list of what a checkpoint may hold; nothing was run"},
     {"posix.system, only named", B(G("posix", "system") "."), "names 'posix.system', which is not on the list"},
     {"builtins.eval", B(G("builtins", "eval") "(V1\ntR."), "names 'builtins.eval'"},
     {"builtins.exec", B(G("__builtin__", "exec") "."), "names '__builtin__.exec'"},
@@ -52,7 +53,8 @@ static const struct { const char *what, *pickle; size_t n; const char *expected;
     {"a call of a dtype", B(G("torch", "float32") ")R."), "'torch.dtype' may be named here but not called"},
     {"a call of a storage class", B(G("torch", "FloatStorage") ")R."), "'torch.FloatStorage' may be named here but not called"},
     {"a call of torch.Tensor", B(G("torch", "Tensor") ")\x81."), "'torch.Tensor' may be named here but not called"},
-    {"a pickle in a pickle", B(G("torch.storage", "_load_from_bytes") "(C\1.tR."), "a storage that is a pickle of its own (torch.storage._load_from_bytes) is not read"},
+    {"a pickle in a pickle", B(G("torch.storage", "_load_from_bytes") "(C\1.tR."),
+     "a storage that is a pickle of its own (torch.storage._load_from_bytes) is not read"},
     {"state for a number", B("K\1Nb."), "state for something that is no object"},
     {"an object without a class", B("(o."), "an object without a class"},
     {"an object of no class", B("(K\1o."), "a call of something that is no name"},
@@ -103,57 +105,83 @@ static const struct { const char *what, *pickle; size_t n; const char *expected;
     {"storage of a dtype", B(PK_STORAGE("float32", "0", "6") "."), "a storage of no storage class"},
     {"storage of text", B("(Vstorage\nVFloatStorage\nV0\nVcpu\nI6\ntQ."), "a storage of no storage class"},
     {"storage of quantized numbers", B(PK_STORAGE("QInt8Storage", "0", "6") "."), "a tensor of torch.QInt8Storage is not read"},
-    {"storage of complex doubles", B(PK_STORAGE("ComplexDoubleStorage", "0", "6") "."), "a tensor of torch.ComplexDoubleStorage is not read"},
+    {"storage of complex doubles", B(PK_STORAGE("ComplexDoubleStorage", "0", "6") "."),
+     "a tensor of torch.ComplexDoubleStorage is not read"},
     {"storage key is a number", B("(Vstorage\nctorch\nFloatStorage\nI0\nVcpu\nI6\ntQ."), "a storage without a key or a size"},
     {"storage size is text", B("(Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nV6\ntQ."), "a storage without a key or a size"},
     {"storage size negative", B(PK_STORAGE("FloatStorage", "0", "-6") "."), "a storage without a key or a size"},
     {"view of two", B("(Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nI6\n(Va\nI0\nttQ."), "a storage view that is not (key, offset, size)"},
-    {"view of text", B("(Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nI6\n(Va\nVb\nVc\nttQ."), "a storage view that is not (key, offset, size)"},
-    {"view beyond the storage", B("(Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nI6\n(Va\nI5\nI2\nttQ."), "a view of 2 elements at 5 of a storage of 6"},
+    {"view of text", B("(Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nI6\n(Va\nVb\nVc\nttQ."),
+     "a storage view that is not (key, offset, size)"},
+    {"view beyond the storage", B("(Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nI6\n(Va\nI5\nI2\nttQ."),
+     "a view of 2 elements at 5 of a storage of 6"},
     /* tensors */
     {"tensor of no arguments", B(G("torch._utils", "_rebuild_tensor_v2") ")R."), "a tensor made of 0 arguments"},
     {"tensor of three arguments", B(G("torch._utils", "_rebuild_tensor") "(" FLOATS("6") "I0\n(ttR."), "a tensor made of 3 arguments"},
-    {"tensor of nine arguments", B(G("torch._utils", "_rebuild_tensor_v2") "(" FLOATS("6") "I0\n)))NNNNNtR."), "a tensor made of 10 arguments"},
+    {"tensor of nine arguments", B(G("torch._utils", "_rebuild_tensor_v2") "(" FLOATS("6") "I0\n)))NNNNNtR."),
+     "a tensor made of 10 arguments"},
     {"tensor without a storage", B(PK_TENSOR_AT("N", "0", "I6\n", "I1\n") "."), "a tensor without a storage"},
     {"offset is text", B(G("torch._utils", "_rebuild_tensor") "(" FLOATS("6") "V0\n))tR."), "the offset of a tensor is no integer"},
     {"offset negative", B(PK_TENSOR_AT(FLOATS("6"), "-1", "I6\n", "I1\n") "."), "the offset of a tensor is no integer"},
     {"size is a number", B(G("torch._utils", "_rebuild_tensor") "(" FLOATS("6") "I0\nI6\n(I1\nttR."), "the size of a tensor is no tuple"},
-    {"stride is a number", B(G("torch._utils", "_rebuild_tensor") "(" FLOATS("6") "I0\n(I6\ntI1\ntR."), "the stride of a tensor is no tuple"},
+    {"stride is a number", B(G("torch._utils", "_rebuild_tensor") "(" FLOATS("6") "I0\n(I6\ntI1\ntR."),
+     "the stride of a tensor is no tuple"},
     {"size negative", B(PK_TENSOR("FloatStorage", "6", "I-6\n", "I1\n") "."), "the size of a tensor is not made of non-negative integers"},
-    {"size is a real", B(PK_TENSOR("FloatStorage", "6", "F6.0\n", "I1\n") "."), "the size of a tensor is not made of non-negative integers"},
-    {"size beyond 64 bits", B(PK_TENSOR("FloatStorage", "6", "\x8a\x09\0\0\0\0\0\0\0\0\1", "I1\n") "."), "the size of a tensor is not made of non-negative integers"},
-    {"stride negative", B(PK_TENSOR("FloatStorage", "6", "I6\n", "I-1\n") "."), "the stride of a tensor is not made of non-negative integers"},
+    {"size is a real", B(PK_TENSOR("FloatStorage", "6", "F6.0\n", "I1\n") "."),
+     "the size of a tensor is not made of non-negative integers"},
+    {"size beyond 64 bits", B(PK_TENSOR("FloatStorage", "6", "\x8a\x09\0\0\0\0\0\0\0\0\1", "I1\n") "."),
+     "the size of a tensor is not made of non-negative integers"},
+    {"stride negative", B(PK_TENSOR("FloatStorage", "6", "I6\n", "I-1\n") "."),
+     "the stride of a tensor is not made of non-negative integers"},
     {"more strides than sizes", B(PK_TENSOR("FloatStorage", "6", "I6\n", "I1\nI1\n") "."), "a tensor of 1 sizes and 2 strides"},
-    {"nine dimensions", B(PK_TENSOR("FloatStorage", "6", "I1\nI1\nI1\nI1\nI1\nI1\nI1\nI1\nI1\n", "I1\n") "."), "a tensor has 9 dimensions, at most 8 are read"},
+    {"nine dimensions", B(PK_TENSOR("FloatStorage", "6", "I1\nI1\nI1\nI1\nI1\nI1\nI1\nI1\nI1\n", "I1\n") "."),
+     "a tensor has 9 dimensions, at most 8 are read"},
     {"typed tensor of untyped bytes", B(PK_TENSOR("UntypedStorage", "24", "I6\n", "I1\n") "."), "a tensor of no dtype"},
-    {"v3 without a dtype", B(G("torch._utils", "_rebuild_tensor_v3") "(" FLOATS("6") "I0\n(I6\nt(I1\ntI00\nNNtR."), "the dtype of a tensor is none"},
-    {"conjugated", B(G("torch._utils", "_rebuild_tensor_v2") "(" FLOATS("6") "I0\n(I6\nt(I1\ntI00\nN(dVconj\nI01\nstR."), "a tensor with the 'conj' flag is not read"},
-    {"negated", B(G("torch._utils", "_rebuild_tensor_v2") "(" FLOATS("6") "I0\n(I6\nt(I1\ntI00\nN(dVneg\nI01\nstR."), "a tensor with the 'neg' flag is not read"},
+    {"v3 without a dtype", B(G("torch._utils", "_rebuild_tensor_v3") "(" FLOATS("6") "I0\n(I6\nt(I1\ntI00\nNNtR."),
+     "the dtype of a tensor is none"},
+    {"conjugated", B(G("torch._utils", "_rebuild_tensor_v2") "(" FLOATS("6") "I0\n(I6\nt(I1\ntI00\nN(dVconj\nI01\nstR."),
+     "a tensor with the 'conj' flag is not read"},
+    {"negated", B(G("torch._utils", "_rebuild_tensor_v2") "(" FLOATS("6") "I0\n(I6\nt(I1\ntI00\nN(dVneg\nI01\nstR."),
+     "a tensor with the 'neg' flag is not read"},
     {"parameter of nothing", B(G("torch._utils", "_rebuild_parameter") ")R."), "a parameter without a tensor"},
     {"parameter of a number", B(G("torch._utils", "_rebuild_parameter") "(K\1tR."), "a parameter without a tensor"},
     {"type of two", B(G("torch._tensor", "_rebuild_from_type_v2") "(NNtR."), "a tensor of a type made of 2 arguments"},
-    {"type made by itself", B(G("torch._tensor", "_rebuild_from_type_v2") "(" G("torch._tensor", "_rebuild_from_type_v2") G("torch", "Tensor") ")NtR."),
+    {"type made by itself", B(G("torch._tensor", "_rebuild_from_type_v2") "(" G("torch._tensor", "_rebuild_from_type_v2") G("torch",
+     "Tensor") ")NtR."),
      "a tensor made by 'torch._tensor._rebuild_from_type_v2' is not read"},
-    {"type of a storage", B(G("torch._tensor", "_rebuild_from_type_v2") "(" G("torch._utils", "_rebuild_tensor_v2") G("torch", "FloatStorage") ")NtR."),
+    {"type of a storage", B(G("torch._tensor", "_rebuild_from_type_v2") "(" G("torch._utils", "_rebuild_tensor_v2") G("torch",
+     "FloatStorage") ")NtR."),
      "a tensor made by 'torch._utils._rebuild_tensor_v2' is not read"},
     /* what is made of them */
     {"none", B("N."), "x.pt/archive/data.pkl: holds no tensor"},
     {"empty dict", B("}."), "holds no tensor"},
     {"only numbers", B(PK_DICT(PK_ITEM("epoch", "I3\n"))), "holds no tensor"},
     {"something after the pickle", B(PK_DICT(PK_ITEM("w", PK_W)) "xyz"), "3 bytes follow the pickle"},
-    {"storage larger than its bytes", B(PK_DICT(PK_ITEM("w", PK_TENSOR("FloatStorage", "7", "I6\n", "I1\n")))), "storage 'archive/data/0' of tensor 'w' has 24 bytes, 28 are needed"},
-    {"storage smaller than its bytes", B(PK_DICT(PK_ITEM("w", PK_TENSOR("FloatStorage", "5", "I5\n", "I1\n")))), "has 24 bytes, 20 are needed"},
+    {"storage larger than its bytes", B(PK_DICT(PK_ITEM("w", PK_TENSOR("FloatStorage", "7", "I6\n", "I1\n")))),
+     "storage 'archive/data/0' of tensor 'w' has 24 bytes, 28 are needed"},
+    {"storage smaller than its bytes", B(PK_DICT(PK_ITEM("w", PK_TENSOR("FloatStorage", "5", "I5\n", "I1\n")))),
+     "has 24 bytes, 20 are needed"},
     {"storage of another width", B(PK_DICT(PK_ITEM("w", PK_TENSOR("DoubleStorage", "6", "I6\n", "I1\n")))), "has 24 bytes, 48 are needed"},
-    {"storage that is missing", B(PK_DICT(PK_ITEM("w", PK_TENSOR_AT(PK_STORAGE("FloatStorage", "7", "6"), "0", "I6\n", "I1\n")))), "storage '7' of tensor 'w' is missing"},
-    {"storage key that climbs", B(PK_DICT(PK_ITEM("w", PK_TENSOR_AT(PK_STORAGE("FloatStorage", "../version", "6"), "0", "I6\n", "I1\n")))), "storage '../version' of tensor 'w' is missing"},
-    {"storage of 2^63 bytes", B(PK_DICT(PK_ITEM("w", PK_TENSOR("DoubleStorage", "9223372036854775807", "I6\n", "I1\n")))), "the storage of tensor 'w' has 9223372036854775807 elements"},
-    {"tensor beyond its storage", B(PK_DICT(PK_ITEM("w", PK_TENSOR("FloatStorage", "6", "I7\n", "I1\n")))), "tensor 'w' reaches beyond the 6 elements of its storage (offset 0)"},
-    {"offset beyond its storage", B(PK_DICT(PK_ITEM("w", PK_TENSOR_AT(FLOATS("6"), "1", "I6\n", "I1\n")))), "tensor 'w' reaches beyond the 6 elements of its storage (offset 1)"},
-    {"offset at 2^63 - 1", B(PK_DICT(PK_ITEM("w", PK_TENSOR_AT(FLOATS("6"), "9223372036854775807", "I6\n", "I1\n")))), "reaches beyond the 6 elements"},
-    {"stride beyond its storage", B(PK_DICT(PK_ITEM("w", PK_TENSOR("FloatStorage", "6", "I2\nI3\n", "I4\nI1\n")))), "reaches beyond the 6 elements"},
-    {"stride at 2^63 - 1", B(PK_DICT(PK_ITEM("w", PK_TENSOR("FloatStorage", "6", "I3\nI3\n", "I9223372036854775807\nI1\n")))), "reaches beyond the 6 elements"},
-    {"product overflows", B(PK_DICT(PK_ITEM("w", PK_TENSOR("FloatStorage", "6", "I4294967296\nI4294967296\n", "I0\nI0\n")))), "the product of its shape is too large"},
-    {"one element repeated to a terabyte", B(PK_DICT(PK_ITEM("w", PK_TENSOR("FloatStorage", "6", "I274877906944\n", "I0\n")))), "tensor 'w' repeats 1 elements to 1099511627776 bytes"},
+    {"storage that is missing", B(PK_DICT(PK_ITEM("w", PK_TENSOR_AT(PK_STORAGE("FloatStorage", "7", "6"), "0", "I6\n", "I1\n")))),
+     "storage '7' of tensor 'w' is missing"},
+    {"storage key that climbs", B(PK_DICT(PK_ITEM("w", PK_TENSOR_AT(PK_STORAGE("FloatStorage", "../version", "6"), "0", "I6\n", "I1\n")))),
+     "storage '../version' of tensor 'w' is missing"},
+    {"storage of 2^63 bytes", B(PK_DICT(PK_ITEM("w", PK_TENSOR("DoubleStorage", "9223372036854775807", "I6\n", "I1\n")))),
+     "the storage of tensor 'w' has 9223372036854775807 elements"},
+    {"tensor beyond its storage", B(PK_DICT(PK_ITEM("w", PK_TENSOR("FloatStorage", "6", "I7\n", "I1\n")))),
+     "tensor 'w' reaches beyond the 6 elements of its storage (offset 0)"},
+    {"offset beyond its storage", B(PK_DICT(PK_ITEM("w", PK_TENSOR_AT(FLOATS("6"), "1", "I6\n", "I1\n")))),
+     "tensor 'w' reaches beyond the 6 elements of its storage (offset 1)"},
+    {"offset at 2^63 - 1", B(PK_DICT(PK_ITEM("w", PK_TENSOR_AT(FLOATS("6"), "9223372036854775807", "I6\n", "I1\n")))),
+     "reaches beyond the 6 elements"},
+    {"stride beyond its storage", B(PK_DICT(PK_ITEM("w", PK_TENSOR("FloatStorage", "6", "I2\nI3\n", "I4\nI1\n")))),
+     "reaches beyond the 6 elements"},
+    {"stride at 2^63 - 1", B(PK_DICT(PK_ITEM("w", PK_TENSOR("FloatStorage", "6", "I3\nI3\n", "I9223372036854775807\nI1\n")))),
+     "reaches beyond the 6 elements"},
+    {"product overflows", B(PK_DICT(PK_ITEM("w", PK_TENSOR("FloatStorage", "6", "I4294967296\nI4294967296\n", "I0\nI0\n")))),
+     "the product of its shape is too large"},
+    {"one element repeated to a terabyte", B(PK_DICT(PK_ITEM("w", PK_TENSOR("FloatStorage", "6", "I274877906944\n", "I0\n")))),
+     "tensor 'w' repeats 1 elements to 1099511627776 bytes"},
     {"two tensors of one name", B(PK_DICT(PK_ITEM("w", PK_W) PK_ITEM("w", PK_W))), "x.pt: tensor 'w' is already in 'x.pt'"},
     {"two paths that give one name", B(PK_DICT(PK_ITEM("a.b", PK_W) "Va\n(d" PK_ITEM("b", PK_W) "s")), "tensor 'a.b' is already in 'x.pt'"},
     {"name is not UTF-8", B(PK_DICT("U\1\xff" PK_W "s")), "the name of a tensor is not UTF-8 text"},
@@ -238,7 +266,8 @@ static void legacy(bad_emit *emit, const char *what, size_t at, int width, uint6
     buf_clear(&b);
 }
 
-static void legacy_of(bad_emit *emit, const char *what, const char *pickle, const char *keys, const void *data, size_t n, const char *expected)
+static void legacy_of(bad_emit *emit, const char *what, const char *pickle, const char *keys, const void *data, size_t n,
+                      const char *expected)
 {
     buf b = {0};
     make_torch_legacy(&b, "", 0, 0, 0);
@@ -259,10 +288,13 @@ static void bad_legacy(bad_emit *emit)
     legacy(emit, "storage cut off", 0, 0, 0, 1, "x.pt: storage '0' of 6 elements does not fit into the 23 bytes that are left");
     legacy(emit, "storage size cut off", 0, 0, 0, 25, "x.pt: storage '0' is cut off");
     legacy(emit, "keys cut off", 0, 0, 0, 33, "x.pt: the pickle ends in the middle");
-    emit(&(bad_case){"x.pt", "only the magic number", "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15, "x.pt: the pickle ends in the middle, at byte 0"});
+    emit(&(bad_case){"x.pt", "only the magic number", "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15,
+            "x.pt: the pickle ends in the middle, at byte 0"});
     emit(&(bad_case){"x.pt", "a plain pickle", "\x80\x02}q\0.", 6, "x.pt: is a pickle, but not one that torch.save wrote"});
-    legacy_of(emit, "size differs from the tensors'", good, "(lV0\na.", "\7\0\0\0\0\0\0\0", 8, "storage '0' has 7 elements, its tensors say 6");
-    legacy_of(emit, "a storage that no tensor uses", good, "(lV0\naV1\na.", six, sizeof six, "no tensor uses storage '1', so its size is unknown");
+    legacy_of(emit, "size differs from the tensors'", good, "(lV0\na.", "\7\0\0\0\0\0\0\0", 8,
+            "storage '0' has 7 elements, its tensors say 6");
+    legacy_of(emit, "a storage that no tensor uses", good, "(lV0\naV1\na.", six, sizeof six,
+            "no tensor uses storage '1', so its size is unknown");
     legacy_of(emit, "a storage that is not there", good, "(l.", "", 0, "storage '0' of tensor 'w' is missing");
     legacy_of(emit, "a storage twice", good, "(lV0\naV0\na.", twice, sizeof twice, "storage '0' is there twice");
     legacy_of(emit, "keys are no list", good, "}.", "", 0, "the list of storage keys is no list");
@@ -272,13 +304,25 @@ static void bad_legacy(bad_emit *emit)
     legacy_of(emit, "a call in the object", "cos\nsystem\n.", "(lV0\na.", six, sizeof six, "x.pt: names 'os.system'");
 }
 
+/* Archives of up to two members. */
+static const struct archive { const char *what, *names[4], *texts[4], *expected; } archives[] = {
+    {"no pickle", {"archive/version"}, {"3\n"},
+     "x.pt: is a ZIP archive without data.pkl, so not torch's"},
+    {"two pickles", {"a/data.pkl", "b/data.pkl"}, {good, good},
+     "x.pt: has two pickles, 'a/data.pkl' and 'b/data.pkl'"},
+    {"TorchScript", {"a/data.pkl", "a/constants.pkl"}, {good, good},
+     "x.pt: is a TorchScript archive, which is not read"},
+    {"byte order unknown", {"a/data.pkl", "a/byteorder"}, {good, "middle"},
+     "x.pt: byte order 'middle'"},
+    {"byte order too long", {"a/data.pkl", "a/byteorder"}, {good, "little little little"},
+     "member 'a/byteorder' has 20 bytes"},
+    {"storages in another folder", {"a/data.pkl", "b/data/0"}, {good, "abcdefghijklmnopqrstuvwx"},
+     "storage '0' of tensor 'w' is missing"},
+};
+
 void bad_torch(bad_emit *emit)
 {
-    members(emit, "no pickle", (const char *const[4]){"archive/version"}, (const char *const[4]){"3\n"}, "x.pt: is a ZIP archive without data.pkl, so not torch's");
-    members(emit, "two pickles", (const char *const[4]){"a/data.pkl", "b/data.pkl"}, (const char *const[4]){good, good}, "x.pt: has two pickles, 'a/data.pkl' and 'b/data.pkl'");
-    members(emit, "TorchScript", (const char *const[4]){"a/data.pkl", "a/constants.pkl"}, (const char *const[4]){good, good}, "x.pt: is a TorchScript archive, which is not read");
-    members(emit, "byte order unknown", (const char *const[4]){"a/data.pkl", "a/byteorder"}, (const char *const[4]){good, "middle"}, "x.pt: byte order 'middle'");
-    members(emit, "byte order too long", (const char *const[4]){"a/data.pkl", "a/byteorder"}, (const char *const[4]){good, "little little little"}, "member 'a/byteorder' has 20 bytes");
-    members(emit, "storages in another folder", (const char *const[4]){"a/data.pkl", "b/data/0"}, (const char *const[4]){good, "abcdefghijklmnopqrstuvwx"}, "storage '0' of tensor 'w' is missing");
+    for (size_t i = 0; i < sizeof archives / sizeof *archives; i++)
+        members(emit, archives[i].what, archives[i].names, archives[i].texts, archives[i].expected);
     bad_legacy(emit);
 }

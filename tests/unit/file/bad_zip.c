@@ -17,7 +17,15 @@ static void make_archive(buf *b, bool deflate)
 }
 
 /* The number of `width` bytes at `field` behind the nth signature becomes value. */
-static const struct change { const char *what, *sign; int nth; size_t field; int width; uint64_t value; bool deflate; const char *expected; } changes[] = {
+static const struct change {
+    const char *what, *sign;
+    int nth;
+    size_t field;
+    int width;
+    uint64_t value;
+    bool deflate;
+    const char *expected;
+} changes[] = {
     {"count too large", ZIP_END, 0, 10, 2, 3, false, "x.npz: 3 ZIP members do not fit into a directory of 102 bytes"},
     {"count far too large", ZIP_END, 0, 10, 2, 9999, false, "9999 ZIP members do not fit into a directory of"},
     {"count too small", ZIP_END, 0, 10, 2, 1, false, "bytes more than its 1 members take"},
@@ -135,7 +143,8 @@ void bad_zip(bad_emit *emit)
     zip64(emit, "zip64 volumes", 16, 4, 1, 0, "a ZIP archive in several volumes is not read");
     member_of(emit, "a deflated member of no bytes", "", 0, "x.npz/a.npy: does not begin like an npy file");
     member_of(emit, "a deflated member of a few bytes", "\x93NUMPY\1\0\2", 9, "x.npz/a.npy: does not begin like an npy file");
-    member_of(emit, "a deflated npy header beyond the end", "\x93NUMPY\1\0\x76\0{}", 12, "an npy header that ends at byte 128 does not fit into 12");
+    member_of(emit, "a deflated npy header beyond the end", "\x93NUMPY\1\0\x76\0{}", 12,
+            "an npy header that ends at byte 128 does not fit into 12");
     emit(&(bad_case){"x.npz", "not a ZIP at all", "PK\3\4 and nothing more", 21, "x.npz: the ZIP end record is missing (cut off?)"});
     emit(&(bad_case){"x.npz", "text", "hello", 5, "x.npz: the ZIP end record is missing (cut off?)"});
 }

@@ -90,7 +90,7 @@ static void golden_alias(void **state)
 static const char *models(void)
 {
     const char *folder = getenv("PARE_MODELS");
-    return folder ? folder : "/work/shared/models";
+    return folder && *folder ? folder : PARE_SOURCE_DIR "/../shared/models";
 }
 
 static void resnet(void **state)
