@@ -355,6 +355,55 @@ static void torch_objects(void **state)
     pare_store_close(s);
 }
 
+/* Opcodes that torch's own pickles do not need but others' do. */
+static void torch_opcodes(void **state)
+{
+    (void)state;
+    assert_names(B("(dp0\n0g0\nVw\n" PK_W "s."), "w");                                     /* memo in text, POP */
+    assert_names(B("}r\0\0\0\0" "0j\0\0\0\0Vw\n" PK_W "s."), "w");                         /* memo in 4 bytes */
+    assert_names(B("}(NN1Vw\n" PK_W "s."), "w");                                           /* POP_MARK */
+    assert_names(B("}Vw\n" PK_W "2000Vw\n" PK_W "s."), "w");                               /* DUP and POP */
+    assert_names(B("}(0Vw\n" PK_W "s."), "w");                                             /* POP takes a mark */
+    assert_names(B(PK_DICT(PK_ITEM("s", "\x8f(I1\nI2\n\x90") PK_ITEM("f", "(I1\n\x91") PK_ITEM("w", PK_W))), "w"); /* sets */
+    assert_names(B(PK_DICT(PK_ITEM("n", "(I1\niargparse\nNamespace\n") PK_ITEM("w", PK_W))), "w");
+    assert_names(B(PK_DICT(PK_ITEM("n", "(cargparse\nNamespace\nI1\no") PK_ITEM("w", PK_W))), "w");
+    assert_names(B(PK_DICT(PK_ITEM("n", "cargparse\nNamespace\n)}\x92") PK_ITEM("w", PK_W))), "w"); /* NEWOBJ_EX */
+    assert_names(
+        B(PK_DICT(PK_ITEM("n", "L12345678901234567890123456789012345678901234567890L\n") PK_ITEM("m", "L-5L\n") PK_ITEM("w", PK_W))), "w");
+    assert_names(B(PK_DICT(PK_ITEM("b", "\x96\2\0\0\0\0\0\0\0ab") PK_ITEM("c", "\x8e\1\0\0\0\0\0\0\0a") PK_ITEM("w", PK_W))), "w");
+    assert_names(B(PK_DICT(PK_ITEM("i", "J\xff\xff\xff\xff") PK_ITEM("l", "\x8b\2\0\0\0\xff\xff") PK_ITEM("t", "\x88") PK_ITEM("w", PK_W))),
+                 "w");
+    assert_names(B("(dS'w'\n" PK_W "sT\1\0\0\0v" SECOND "s\x8d\1\0\0\0\0\0\0\0u" SECOND "s."), "w v u");
+    assert_names(B("(dJ\xfe\xff\xff\xff" PK_W "s\x8a\x08\0\0\0\0\0\0\0\x80" SECOND "s."), "-2 -9223372036854775808");
+}
+
+/* Enough views that the table of them grows; every second one is an alias. */
+static void torch_many(void **state)
+{
+    (void)state;
+    enum { N = 3000 };
+    buf pickle = {0}, b = {0};
+    pare_store *s;
+    buf_text(&pickle, "(d");
+    for (int i = 0; i < N; i++) {
+        char item[400];
+        snprintf(item, sizeof item,
+                 "Vt%d\nctorch._utils\n_rebuild_tensor\n(" PK_STORAGE("FloatStorage", "0", "6000") "I%d\n(I2\nt(I1\nttRs", i, i / 2);
+        buf_text(&pickle, item);
+    }
+    buf_text(&pickle, ".");
+    make_torch_zip(&b, pickle.at, pickle.n, 24000);
+    assert_ok(pare_store_open_memory("x.pt", b.at, b.n, NULL, &s, &err));
+    assert_int_equal(s->n_tensors, N);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(s->tensors[i].alias_of, i % 2 ? i - 1 : -1);
+        assert_int_equal(s->tensors[i].data[0], i / 2 * 4 & 255);
+    }
+    pare_store_close(s);
+    buf_clear(&b);
+    buf_clear(&pickle);
+}
+
 /* An archive written by a big-endian machine, and one that was packed again with compression. */
 static void torch_forms(void **state)
 {
@@ -491,6 +540,8 @@ static void shards(void **state)
     write_model(in_folder("i", "m2.safetensors"), "b");
     assert_error(open_index("\"a\": \"m1.safetensors\", \"b\": \"m2.safetensors\"", &s), PARE_ERR_IO,
                  "model.safetensors.index.json: shard 'm1.safetensors' is missing (1 of 2)");
+    assert_error(open_index("\"a\": \"m1.safetensors\", \"b\": \"m2.safetensors\", \"c\": \"m3.safetensors\"", &s), PARE_ERR_IO,
+                 "shard 'm1.safetensors' is missing (and 1 more of 3)");
     write_model(in_folder("i", "m1.safetensors"), "a");
     assert_ok(open_index("\"b\": \"m2.safetensors\", \"a\": \"m1.safetensors\"", &s));
     assert_int_equal(s->n_files, 2);
@@ -587,11 +638,12 @@ static void allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden),        cmocka_unit_test(golden_alias),  cmocka_unit_test(resnet),
-        cmocka_unit_test(tinystories),   cmocka_unit_test(safetensors_forms), cmocka_unit_test(misaligned), cmocka_unit_test(header_of_118),
-        cmocka_unit_test(fifty_thousand), cmocka_unit_test(torch_names),  cmocka_unit_test(torch_aliases),
-        cmocka_unit_test(torch_objects), cmocka_unit_test(torch_forms),   cmocka_unit_test(torch_legacy_view),
-        cmocka_unit_test(folders),       cmocka_unit_test(other_folders), cmocka_unit_test(shards),
+        cmocka_unit_test(golden),        cmocka_unit_test(golden_alias),      cmocka_unit_test(resnet),
+        cmocka_unit_test(tinystories),   cmocka_unit_test(safetensors_forms), cmocka_unit_test(misaligned),
+        cmocka_unit_test(header_of_118), cmocka_unit_test(fifty_thousand),    cmocka_unit_test(torch_names),
+        cmocka_unit_test(torch_aliases), cmocka_unit_test(torch_objects),     cmocka_unit_test(torch_opcodes),
+        cmocka_unit_test(torch_many),    cmocka_unit_test(torch_forms),       cmocka_unit_test(torch_legacy_view),
+        cmocka_unit_test(folders),       cmocka_unit_test(other_folders),     cmocka_unit_test(shards),
         cmocka_unit_test(allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

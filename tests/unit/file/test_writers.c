@@ -244,6 +244,8 @@ static void refusals(void **state)
                     negative = {"w", PARE_F32, 1, {-2}, 8}, reserved = {"__metadata__", PARE_F32, 1, {1}, 4},
                     not_utf8 = {"\xff", PARE_F32, 1, {1}, 4}, none = {"w", PARE_DTYPE_NONE, 1, {1}, 4},
                     odd = {"w", PARE_F4_E2M1, 1, {3}, 2};
+    const pare_spec nine = {"w", PARE_F32, 9, {1}, 4};
+    const pare_spec huge = {"v", PARE_U8, 1, {INT64_MAX / 8}, INT64_MAX / 8};
     const pare_spec twice[] = {mixed[0], mixed[1], mixed[0]};
     assert_error(open_with("npz", &bf16, 1, 0), PARE_ERR_UNSUPPORTED, "tensor 'w': numpy has no dtype for bf16");
     assert_string_equal(err.hint, "convert to f32 or f16");
@@ -256,8 +258,14 @@ static void refusals(void **state)
     assert_error(open_with("safetensors", &odd, 1, 0), PARE_ERR_FORMAT, "3 elements of 4 bits do not end on a whole byte");
     assert_error(open_with("safetensors", &reserved, 1, 0), PARE_ERR_UNSUPPORTED, "cannot hold a tensor named '__metadata__'");
     assert_error(open_with("safetensors", &not_utf8, 1, 0), PARE_ERR_UNSUPPORTED, "a name in safetensors must be UTF-8");
+    assert_error(open_with("safetensors", &nine, 1, 0), PARE_ERR_UNSUPPORTED, "tensor 'w' has 9 dimensions, at most 8 are read");
     assert_error(open_with("safetensors", twice, 3, 0), PARE_ERR_USAGE, "two tensors are named 'a.weight'");
     assert_error(open_with("safetensors", mixed, 2, 3), PARE_ERR_USAGE, "cannot resume after 3 of 2 tensors");
+    pare_spec many[9];
+    for (int i = 0; i < 9; i++) many[i] = huge;
+    for (int f = 0; f < 2; f++)
+        assert_error(pare_format_find(f ? "npz" : "safetensors")->measure(many, 9, NULL, 0, NULL, NULL, &err), PARE_ERR_UNSUPPORTED,
+                     "the file would be too large");
     assert_int_equal(pare_file_size(test_path("refused")), -1);
 }
 
