@@ -8,7 +8,7 @@
 # BENCH_DIR: where the checkpoints go (12 GB; kept for the next run). BENCH_RUNS: pairs to time (default 5).
 set -eu
 cd "$(dirname "$0")/.."
-build=${BUILD:-build}
+build=${1:-${BUILD:-build}}
 pare=$build/pare
 dir=${BENCH_DIR:-$build/bench-data}
 runs=${BENCH_RUNS:-5}

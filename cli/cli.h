@@ -38,6 +38,8 @@ struct cli {
     char **argv;
     struct { const char *name, *value; } *given; /* flags in order of appearance */
     int n_given;
+    void **owned;          /* heap pieces that live as long as c */
+    int n_owned;
     const char *hub_cache; /* resolved from HF_HUB_CACHE, HF_HOME or the home folder; NULL when there is none */
     pare_err err;          /* for cli_fail */
 };
@@ -46,7 +48,7 @@ struct cli {
 const char *cli_text(const cli *c, const char *flag);
 bool cli_has(const cli *c, const char *flag);
 /* All values of a repeating flag; returns the count. The array lives as long as c. */
-size_t cli_list(const cli *c, const char *flag, const char *const **out);
+size_t cli_list(cli *c, const char *flag, const char *const **out);
 /* Parse helpers: wrong text is a usage error that names the flag; false = error was printed, return 2. */
 bool cli_int(const cli *c, const char *flag, int64_t min, int64_t max, int64_t *value); /* value untouched when absent */
 bool cli_size(const cli *c, const char *flag, uint64_t *value);

@@ -14,10 +14,7 @@ static int run(cli *c) {
     if (!out) return cli_usage(c, "needs -o OUT");
     if (!cli_job_options(c, &o)) return 2;
     const char *model = cli_model_path(c, c->argv[0]);
-    if (!model) {
-        cli_job_clear(&o);
-        return 1;
-    }
+    if (!model) return 1;
     if (pare_convert_model(c->ctx, model, out, dequantize, &o, &r, &c->err) != PARE_OK)
         code = cli_fail(c, &c->err);
     else if (c->json)
@@ -29,7 +26,6 @@ static int run(cli *c) {
         if (!c->quiet) cli_print("%s %s: %s -> %s, %lld tensors, %.2f s\n", o.dry_run ? "would write" : "wrote", out, from, to, (long long)r.kept_tensors, r.seconds);
         code = 0;
     }
-    cli_job_clear(&o);
     pare_free((void *)model);
     return code;
 }

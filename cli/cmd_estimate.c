@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pare estimate MODEL: bytes in each storage choice, before anything is downloaded or written. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "job.h"
 
@@ -17,7 +16,7 @@ static void print_decimal(const pare_table *t) {
     for (int64_t r = 0; r < pare_table_rows(t); r++) {
         const char *name = "";
         pare_table_cell(t, r, 0, &name, NULL, NULL);
-        cli_print("%s %s %.6g", r ? "," : "", name, (double)cell(t, r, 4) / 1e9);
+        cli_print("%s %s %.6g", r ? ";" : "", name, (double)cell(t, r, 4) / 1e9);
     }
     cli_puts("\n");
 }
@@ -65,7 +64,6 @@ static int run(cli *c) {
         code = print(c, t);
     pare_table_free(t);
     pare_free(path);
-    free((void *)o.ignore);
     return code;
 }
 

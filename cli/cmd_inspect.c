@@ -98,6 +98,7 @@ static void describe(const pare_model_tensor *t, char *out, size_t size) {
 }
 
 static void print_node(const pare_model *m, const node *n, int depth) {
+    const int wide = pare_model_get_info(m)->layout ? 50 : 36; /* a scheme and its layout are longer than a dtype */
     for (const node *c = n->child; c; c = c->next) {
         const node *end = c;
         char bytes[32], what[256], label[128];
@@ -110,9 +111,9 @@ static void print_node(const pare_model *m, const node *n, int depth) {
             snprintf(label, sizeof label, "%.*s", (int)(c->len < 100 ? c->len : 100), c->name);
         if (c->tensor >= 0) {
             describe(pare_model_get(m, c->tensor), what, sizeof what);
-            cli_print("%*s%-*s %-40s %12s\n", depth * 2, "", 34 - depth * 2 > 8 ? 34 - depth * 2 : 8, label, what, bytes);
+            cli_print("%*s%-*s %-*s %12s\n", depth * 2, "", 34 - depth * 2 > 8 ? 34 - depth * 2 : 8, label, wide, what, bytes);
         } else
-            cli_print("%*s%-*s %-40s %12s%s\n", depth * 2, "", 34 - depth * 2 > 8 ? 34 - depth * 2 : 8, label, "", bytes, run > 1 ? " each" : "");
+            cli_print("%*s%-*s %-*s %12s%s\n", depth * 2, "", 34 - depth * 2 > 8 ? 34 - depth * 2 : 8, label, wide, "", bytes, run > 1 ? " each" : "");
         print_node(m, c, depth + 1);
         c = end;
     }
@@ -172,7 +173,7 @@ static int print_list(const pare_model *m) {
         const pare_model_tensor *t = pare_model_get(m, i);
         describe(t, what, sizeof what);
         cli_format_bytes(t->bytes, bytes);
-        cli_print("%-*s %-36s %12s  %s\n", width, t->name, what, bytes, t->file);
+        cli_print("%-*s %-*s %12s  %s\n", width, t->name, pare_model_get_info(m)->layout ? 50 : 36, what, bytes, t->file);
     }
     return 0;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pare quantize MODEL -o OUT: the main job. */
 #include <math.h>
-#include <stdlib.h>
 
 #include "cli.h"
 #include "job.h"
@@ -11,8 +10,8 @@ static void print_summary(const pare_job_result *r, const char *out, bool dry) {
     cli_format_bytes(r->input_bytes, from);
     cli_format_bytes(r->output_bytes, to);
     cli_format_bytes(r->peak_rss_bytes, rss);
-    cli_print("%s %s: %s -> %s (%.2fx smaller), %lld tensors quantized, %lld kept, %.3f bits per quantized weight\n", dry ? "would write" : "wrote", out, from,
-              to, r->output_bytes ? (double)r->input_bytes / (double)r->output_bytes : 0.0, (long long)r->quantized_tensors, (long long)r->kept_tensors,
+    cli_print("%s %s: %s -> %s (%.2fx smaller), %lld tensor%s quantized, %lld kept, %.3f bits per quantized weight\n", dry ? "would write" : "wrote", out, from,
+              to, r->output_bytes ? (double)r->input_bytes / (double)r->output_bytes : 0.0, (long long)r->quantized_tensors, r->quantized_tensors == 1 ? "" : "s", (long long)r->kept_tensors,
               r->bits_per_weight);
     if (!dry) cli_print("signal to quantization noise %.2f dB; %.2f s, %s of memory at most\n", r->sqnr_db, r->seconds, rss);
     if (!dry) cli_print("details of every tensor: %s/pare.json\n", out);
@@ -46,7 +45,7 @@ const char *cli_model_path(cli *c, const char *model) {
     return path;
 }
 
-bool cli_job_options(const cli *c, pare_quantize_options *o) {
+bool cli_job_options(cli *c, pare_quantize_options *o) {
     int64_t seed = 0;
     bool given = false;
     *o = (pare_quantize_options){.method = cli_text(c, "method"), .format = cli_text(c, "format"), .container = cli_text(c, "container"),
@@ -62,12 +61,6 @@ bool cli_job_options(const cli *c, pare_quantize_options *o) {
     if (!cli_scheme(c, &o->scheme, &given)) return false;
     if (!given) o->scheme.bits = 0; /* the recipe's default, else W8A16 */
     return true;
-}
-
-void cli_job_clear(pare_quantize_options *o) {
-    free((void *)o->ignore);
-    free((void *)o->only);
-    free((void *)o->set);
 }
 
 static int run(cli *c) {
@@ -86,10 +79,7 @@ static int run(cli *c) {
     if (!out && !cli_has(c, "dry-run")) return cli_usage(c, "needs -o OUT");
     if (!cli_job_options(c, &o)) return 2;
     const char *model = cli_model_path(c, c->argv[0]);
-    if (!model) {
-        cli_job_clear(&o);
-        return 1;
-    }
+    if (!model) return 1;
     if (pare_quantize_model(c->ctx, model, out ? out : "OUT", &o, &r, o.dry_run ? &plan : NULL, &c->err) != PARE_OK)
         code = cli_fail(c, &c->err);
     else if (c->json)
@@ -100,7 +90,6 @@ static int run(cli *c) {
         if (!c->quiet) print_summary(&r, out ? out : "OUT", o.dry_run);
     }
     pare_table_free(plan);
-    cli_job_clear(&o);
     pare_free((void *)model);
     return code;
 }

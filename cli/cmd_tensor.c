@@ -39,6 +39,7 @@ static int64_t pick(cli *c, const pare_model *m, const char *name) {
     c->err = (pare_err){.code = PARE_ERR_USAGE};
     if (name) {
         const int64_t i = pare_model_find(m, name);
+        c->err.code = PARE_ERR_DATA;
         if (i < 0) snprintf(c->err.text, sizeof c->err.text, "%.200s: has no tensor '%.200s'", pare_model_get_info(m)->path, name);
         snprintf(c->err.hint, sizeof c->err.hint, "pare inspect --tensors lists them");
         return i;

@@ -26,7 +26,7 @@ static void print_method_options(void) {
         pare_table_cell(t, r, 2, &range, NULL, NULL);
         pare_table_cell(t, r, 3, &def, NULL, NULL);
         pare_table_cell(t, r, 4, &help, NULL, NULL);
-        snprintf(left, sizeof left, "   --%s %s", key, range ? range : "VALUE");
+        snprintf(left, sizeof left, "    --%s %s", key, range ? range : "VALUE");
         snprintf(head, sizeof head, "(%s, default %s)", owner, def ? def : "none");
         cli_print("  %-28s %s %s\n", left, help, head);
     }

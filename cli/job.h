@@ -7,8 +7,7 @@
 #include "cli.h"
 
 /* false = the error was printed, return 2 */
-bool cli_job_options(const cli *c, pare_quantize_options *o);
-void cli_job_clear(pare_quantize_options *o);
+bool cli_job_options(cli *c, pare_quantize_options *o);
 int cli_job_json(const cli *c, const pare_job_result *r, const pare_table *plan, bool dry);
 /* Path of MODEL (a Hub id is looked up); NULL = the error was printed. Free with pare_free(). */
 const char *cli_model_path(cli *c, const char *model);

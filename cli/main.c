@@ -149,6 +149,17 @@ static const cli_flag *method_flag(const cli *c, const char *name, size_t n) {
     return &flag;
 }
 
+/* Gives p to c, which frees it at the end; NULL when that cannot be noted (p is freed then). */
+static void *own(cli *c, void *p) {
+    void **more = p ? realloc(c->owned, (size_t)(c->n_owned + 1) * sizeof *more) : NULL;
+    if (!more) {
+        free(p);
+        return NULL;
+    }
+    c->owned = more;
+    return c->owned[c->n_owned++] = p;
+}
+
 static void give(cli *c, const char *name, const char *value) {
     c->given[c->n_given].name = name;
     c->given[c->n_given++].value = value;
@@ -191,7 +202,7 @@ static int parse_flag(cli *c, int argc, char **argv, int *i) {
     } else if (eq || (!is_long && name[1]))
         return cli_usage(c, "--%s takes no value", f->name);
     if (of_method) {
-        char *pair = malloc(n + strlen(value) + 2);
+        char *pair = own(c, malloc(n + strlen(value) + 2));
         if (!pair) return cli_usage(c, "out of memory");
         snprintf(pair, n + strlen(value) + 2, "%.*s=%s", (int)n, name, value);
         give(c, "set", pair);
@@ -225,8 +236,8 @@ const char *cli_text(const cli *c, const char *flag) {
 
 bool cli_has(const cli *c, const char *flag) { return cli_text(c, flag) != NULL; }
 
-size_t cli_list(const cli *c, const char *flag, const char *const **out) {
-    const char **list = malloc((size_t)(c->n_given + 1) * sizeof *list);
+size_t cli_list(cli *c, const char *flag, const char *const **out) {
+    const char **list = own(c, malloc((size_t)(c->n_given + 1) * sizeof *list));
     size_t n = 0;
     for (int i = 0; list && i < c->n_given; i++)
         if (strcmp(c->given[i].name, flag) == 0) list[n++] = c->given[i].value;
@@ -454,6 +465,8 @@ static int run_command(const cli_command *cmd, int argc, char **argv) {
 out:
     free(c.argv);
     free(c.given);
+    for (int i = 0; i < c.n_owned; i++) free(c.owned[i]);
+    free(c.owned);
     return code;
 }
 

@@ -296,7 +296,7 @@ static pare_status write_manifest(finish_state *s, pare_err *err) {
     put_options(j, s->f->options);
     put_files(j, s);
     pare_json_object(j, "totals");
-    pare_json_int(j, "input_bytes", (int64_t)plan->input_bytes);
+    pare_json_int(j, "input_bytes", (int64_t)plan->input_file_bytes);
     pare_json_int(j, "output_bytes", (int64_t)plan->output_bytes);
     pare_json_int(j, "quantized_tensors", plan->quantized);
     pare_json_int(j, "kept_tensors", plan->kept);

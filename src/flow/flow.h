@@ -90,7 +90,8 @@ typedef struct pare_plan {
     const pare_format *container;
     pare_dtype model_dtype;
     pare_scheme scheme;             /* default scheme */
-    uint64_t input_bytes, output_bytes, index_bytes;
+    uint64_t input_bytes;                   /* of tensors: what progress counts */
+    uint64_t input_file_bytes, output_bytes; /* of weight files, headers included */
     int64_t quantized, kept;
     PARE_VEC(pare_plan_warning) warnings;
 } pare_plan;

@@ -207,7 +207,7 @@ static pare_status run(pare_ctx *ctx, pare_plan_kind kind, const char *command, 
     if (!options->dry_run) PARE_TRY(run_job(&j, err));
     if (plan) PARE_TRY(pare_plan_table(j.plan, plan, err));
     if (result) {
-        *result = (pare_job_result){.input_bytes = j.plan->input_bytes, .output_bytes = j.plan->output_bytes, .quantized_tensors = j.plan->quantized,
+        *result = (pare_job_result){.input_bytes = j.plan->input_file_bytes, .output_bytes = j.plan->output_bytes, .quantized_tensors = j.plan->quantized,
                                     .kept_tensors = j.plan->kept, .seconds = pare_now() - start, .peak_rss_bytes = pare_peak_rss_bytes()};
         pare_plan_totals(j.plan, &result->bits_per_weight, &result->sqnr_db);
     }

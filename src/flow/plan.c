@@ -59,11 +59,19 @@ static pare_status set_params(plan_choice *c, pare_err *err) {
     return PARE_OK;
 }
 
+/* Names that users know and that later versions will serve: said as such instead of "unknown". */
+static bool is_planned(const char *name) {
+    static const char *const names[] = {"gptq", "awq", "hqq", "smoothquant", "nf4", "fp4", "llm.int8", "quip#", "aqlm", "gguf", "onnx", "bitsandbytes", "bnb", NULL};
+    for (int i = 0; names[i]; i++)
+        if (pare_str_same_nocase(names[i], name)) return true;
+    return false;
+}
+
 static pare_status read_method(plan_choice *c, pare_err *err) {
     const char *name = c->options->method ? c->options->method : c->recipe.defaults_method ? c->recipe.defaults_method : "rtn";
     c->method = pare_method_find(name);
     if (!c->method) {
-        pare_fail(err, PARE_ERR_USAGE, "unknown method '%s'", name);
+        pare_fail(err, PARE_ERR_USAGE, is_planned(name) ? "method '%s' is not in this version" : "unknown method '%s'", name);
         return pare_hint(err, "pare list methods");
     }
     const pare_status st = pare_params_init(&c->params, c->method->options, err);
@@ -181,7 +189,7 @@ static pare_status quantize_item(plan_choice *c, pare_plan *plan, pare_plan_item
     if (rule && rule->method) item->method = pare_method_find(rule->method);
     if ((st = item->method->prepare(&c->params, &item->scheme, err)) != PARE_OK) return pare_context(err, st, "%s", item->name);
     st = fit_scheme(plan, &item->scheme, item, w, warn, item->reason, sizeof item->reason, &refusal);
-    if (st == PARE_OK) st = pare_scheme_check(&item->scheme, w->ndim, w->shape, &refusal);
+    if (st == PARE_OK) st = pare_scheme_check(&item->scheme, 2, (const int64_t[]){item->rows, item->cols}, &refusal);
     if (st == PARE_ERR_UNSUPPORTED && !chosen) {
         char reason[160];
         if (c->refusal.code == PARE_OK) c->refusal = refusal;
@@ -238,6 +246,13 @@ static pare_status decide(plan_choice *c, pare_plan *plan, pare_plan_item *item,
     /* A pattern over whole layers also touches norms and biases: only matrices are meant. */
     if (!possible || (!chosen && item->role != PARE_ROLE_LINEAR && item->role != PARE_ROLE_CONV) || (chosen && item->role == PARE_ROLE_NORM))
         return keep(c, item, w, possible ? pare_role_reason(item->role) : pare_role_reason(PARE_ROLE_OTHER)), PARE_OK;
+    /* in a folder that loaders will open, they must find the convolutions as they expect them */
+    if (item->role == PARE_ROLE_CONV && c->has_config && !chosen && !plan->layout->convolutions)
+        return keep(c, item, w, "convolution: loaders of this layout replace dense layers only"), PARE_OK;
+    if (item->role == PARE_ROLE_EMBEDDING && c->has_config) {
+        pare_status st = add_warning(plan, item->name, "embedding: transformers and vLLM replace dense layers only and will not load it quantized", err);
+        if (st != PARE_OK) return st;
+    }
     return quantize_item(c, plan, item, w, rule, chosen && rule && rule->scheme, err);
 }
 
@@ -255,6 +270,24 @@ static pare_status init_item(pare_plan *plan, const plan_choice *c, pare_plan_it
     item->cols = 1;
     for (int d = 1; d < w->ndim; d++) item->cols *= w->shape[d];
     item->in_bytes = w->alias_of >= 0 ? 0 : w->bytes;
+    return PARE_OK;
+}
+
+/* Layers with schemes of their own, in a layout whose loaders read one for all. */
+static pare_status warn_mixed(pare_plan *plan, pare_err *err) {
+    const pare_plan_item *first = NULL;
+    char text[200];
+    if (!plan->layout || !plan->layout->one_scheme) return PARE_OK;
+    for (int64_t i = 0; i < plan->n_items; i++) {
+        const pare_plan_item *item = &plan->items[i];
+        if (item->action != PARE_ACTION_QUANTIZE) continue;
+        if (!first) first = item;
+        if (item->scheme.bits == first->scheme.bits && item->scheme.group_size == first->scheme.group_size && item->scheme.granularity == first->scheme.granularity)
+            continue;
+        snprintf(text, sizeof text, "%s here, %s elsewhere: transformers reads one width and group size for a whole %s model", item->scheme.name,
+                 first->scheme.name, plan->layout->name);
+        return add_warning(plan, item->name, text, err);
+    }
     return PARE_OK;
 }
 
@@ -302,14 +335,16 @@ static pare_status choose_formats(pare_plan *plan, const pare_quantize_options *
     const char *container = o->container ? o->container : "safetensors";
     plan->container = pare_format_find(container);
     if (!plan->container || !plan->container->can_write) {
-        pare_fail(err, PARE_ERR_USAGE, "container '%s' %s", container, plan->container ? "can be read, not written" : "is unknown");
+        pare_fail(err, PARE_ERR_USAGE, "container '%s' %s", container,
+                  plan->container ? "can be read, not written" : is_planned(container) ? "is not in this version" : "is unknown");
         return pare_hint(err, "pare list formats");
     }
     if (kind != PARE_PLAN_QUANTIZE) return PARE_OK;
     const char *layout = o->format ? o->format : "compressed-tensors";
     plan->layout = pare_layout_find(layout);
     if (!plan->layout || !plan->layout->pack) {
-        pare_fail(err, PARE_ERR_USAGE, "format '%s' %s", layout, plan->layout ? "can be read, not written" : "is unknown");
+        pare_fail(err, PARE_ERR_USAGE, "format '%s' %s", layout,
+                  plan->layout ? "can be read, not written" : is_planned(layout) ? "is not in this version" : "is unknown");
         return pare_hint(err, "pare list layouts");
     }
     return PARE_OK;
@@ -331,12 +366,14 @@ pare_status pare_plan_new(pare_ctx *ctx, pare_plan_kind kind, const pare_weights
     PARE_TRY(read_choice(&c, weights, err));
     plan->model_dtype = c.cast != PARE_DTYPE_NONE && kind == PARE_PLAN_QUANTIZE ? c.cast : pare_model_dtype(weights);
     plan->scheme = c.scheme;
+    for (int f = 0; f < weights->store->n_files; f++) plan->input_file_bytes += weights->store->files[f].map.n;
     for (int64_t i = 0; i < weights->n; i++) {
         pare_plan_item *item = &plan->items[plan->n_items++];
         PARE_TRY(init_item(plan, &c, item, &weights->at[i], i, err));
         PARE_TRY(decide(&c, plan, item, &weights->at[i], err));
     }
     prefer_embedding(plan);
+    PARE_TRY(warn_mixed(plan, err));
     PARE_TRY(check_outcome(&c, plan, err));
     PARE_TRY(pare_plan_lay_out(plan, options->shard_size ? options->shard_size : UINT64_C(5000000000), err));
     say_warnings(ctx, plan);

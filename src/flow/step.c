@@ -235,7 +235,7 @@ static pare_status quantize_rows(const quant_work *q, int64_t row, int64_t rows,
 
 static pare_status pack_rows(const quant_work *q, int64_t row, int64_t rows, const uint8_t *codes, const float *scales, const int32_t *zeros, pare_err *err) {
     const pare_plan_item *item = q->item;
-    const pare_pack_in in = {.scheme = &item->scheme, .rows_total = item->rows, .cols = item->cols, .row0 = row, .rows = rows,
+    const pare_pack_in in = {.scheme = &item->scheme, .rows_total = item->rows, .cols = item->cols, .ndim = item->ndim, .shape = item->shape, .row0 = row, .rows = rows,
                              .codes = codes, .scales = scales, .zeros = zeros};
     uint8_t *dst[PARE_MAX_PARTS];
     for (int p = 0; p < item->n_parts; p++) dst[p] = q->dst[p] + pare_part_offset(&item->parts[p], row);

@@ -110,6 +110,8 @@ static bool known_formats(const pare_jval *config, const char **format)
 
 /* ------------------------------------------------------------------------------------------------------------ binding */
 
+enum { MAX_DIMS = 5 }; /* three-dimensional convolutions */
+
 static bool is_float8(pare_dtype d)
 {
     return d == PARE_F8_E4M3FN || d == PARE_F8_E5M2;
@@ -122,11 +124,19 @@ static pare_status disagree(const pare_bind *b, int64_t tensor, const char *what
     return pare_fail(err, PARE_ERR_FORMAT, "%s: shape %s %s", t->name, pare_shape_text(t->ndim, t->shape, text), what);
 }
 
+/* Input channels: of a convolution, everything behind the first axis. */
+static int64_t cols_of(const pare_weight *w)
+{
+    int64_t cols = 1;
+    for (int d = 1; d < w->ndim; d++) cols *= w->shape[d];
+    return cols;
+}
+
 /* The strategy that the scale's shape shows for [out, in]; what the configuration says must agree. Fills granularity and group. */
 static pare_status find_strategy(const pare_bind *b, const ct_args *a, pare_weight *w, pare_err *err)
 {
     const pare_tensor *s = &b->store->tensors[w->part[PARE_CT_SCALE]];
-    int64_t out = w->shape[0], in = w->shape[1], cols = s->ndim == 2 ? s->shape[1] : 1;
+    int64_t out = w->shape[0], in = cols_of(w), cols = s->ndim == 2 ? s->shape[1] : 1;
     pare_granularity found = 0;
     w->info[PARE_CT_INFO_GROUPS] = 1;
     w->info[PARE_CT_INFO_GROUP] = in;
@@ -167,22 +177,27 @@ static pare_status shape_of_packed(const pare_bind *b, ct_args *a, pare_weight *
     const pare_tensor *packed = &b->store->tensors[w->part[PARE_CT_MAIN]], *shape = &b->store->tensors[w->part[PARE_CT_SHAPE]];
     const uint8_t *data;
     pare_status st;
-    if ((st = pare_bind_expect(b, w->part[PARE_CT_SHAPE], "I64 I32", 1, (int64_t[]){ 2 }, err)) != PARE_OK) return st;
+    if ((st = pare_bind_expect(b, w->part[PARE_CT_SHAPE], "I64 I32", 1, (int64_t[]){ -1 }, err)) != PARE_OK) return st;
+    if (shape->shape[0] < 2 || shape->shape[0] > MAX_DIMS)
+        return pare_fail(err, PARE_ERR_FORMAT, "%s: holds %lld sizes, not 2 to %d", shape->name, (long long)shape->shape[0], MAX_DIMS);
+    w->ndim = (int)shape->shape[0];
     if ((st = pare_store_data(b->store, w->part[PARE_CT_SHAPE], &data, err)) != PARE_OK) return st;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < w->ndim; i++)
         w->shape[i] = shape->dtype == PARE_I64 ? (int64_t)pare_le64(data + 8 * i) : (int32_t)pare_le32(data + 4 * i);
-    if (w->shape[0] < 1 || w->shape[1] < 1 || w->shape[1] > INT64_MAX / 8)
-        return pare_fail(err, PARE_ERR_FORMAT, "%s: holds [%lld, %lld]", shape->name, (long long)w->shape[0], (long long)w->shape[1]);
+    int64_t cols = 1;
+    for (int i = 0; i < w->ndim; i++)
+        if (w->shape[i] < 1 || (i > 0 && (w->shape[i] > INT64_MAX / 8 / cols || (cols *= w->shape[i]) < 1)))
+            return pare_fail(err, PARE_ERR_FORMAT, "%s: holds [%lld, %lld]", shape->name, (long long)w->shape[0], (long long)w->shape[1]);
     if ((st = pare_bind_expect(b, w->part[PARE_CT_MAIN], "I32 U32", 2, (int64_t[]){ w->shape[0], -1 }, err)) != PARE_OK) return st;
     for (int padded = 0; padded < 2; padded++)
         for (int64_t bits = a->given ? a->bits : 1; bits <= (a->given ? a->bits : 8); bits++)
-            if (packed->shape[1] == packed_words((int)bits, w->shape[1], padded)) {
+            if (packed->shape[1] == packed_words((int)bits, cols, padded)) {
                 a->bits = bits;
                 w->info[PARE_CT_INFO_PADDED] = padded;
                 return PARE_OK;
             }
     char text[128];
-    snprintf(text, sizeof text, "does not hold [%lld, %lld] codes of %lld bits", (long long)w->shape[0], (long long)w->shape[1], (long long)a->bits);
+    snprintf(text, sizeof text, "does not hold [%lld, %lld] codes of %lld bits", (long long)w->shape[0], (long long)cols, (long long)a->bits);
     return disagree(b, w->part[PARE_CT_MAIN], text, err);
 }
 
@@ -224,7 +239,7 @@ static pare_status bind_layer(pare_bind *b, const char *stem, size_t n, int64_t 
     if (!a.given) a.symmetric = w.part[PARE_CT_ZERO] < 0;
     PARE_TRY(find_strategy(b, &a, &w, err));
     PARE_TRY(check_zeros(b, &a, &w, err));
-    PARE_TRY(pare_bind_expect(b, w.part[PARE_CT_G_IDX], "I32", 1, &w.shape[1], err));
+    PARE_TRY(pare_bind_expect(b, w.part[PARE_CT_G_IDX], "I32", 1, (int64_t[]){ cols_of(&w) }, err));
     if (w.info[PARE_CT_INFO_FORMAT] == PARE_CT_FLOAT) {
         w.scheme.kind = PARE_CODE_FLOAT;
         w.scheme.code_dtype = t->dtype;
@@ -272,7 +287,7 @@ static pare_status read_codes(const pare_weights *w, const pare_weight *layer, i
 {
     const uint8_t *data;
     int bits = layer->scheme.bits;
-    int64_t in = layer->shape[1], words = packed_words(bits, in, layer->info[PARE_CT_INFO_PADDED]);
+    int64_t in = cols_of(layer), words = packed_words(bits, in, layer->info[PARE_CT_INFO_PADDED]);
     pare_status st = pare_layer_part(w, layer, PARE_CT_MAIN, &data, err);
     if (st != PARE_OK) return st;
     switch (layer->info[PARE_CT_INFO_FORMAT]) {
@@ -316,7 +331,7 @@ static pare_status g_idx_in_use(const pare_weights *w, const pare_weight *layer,
     const uint8_t *data;
     pare_status st = pare_layer_part(w, layer, PARE_CT_G_IDX, &data, err);
     *yes = data != NULL;
-    for (int64_t i = 0; *yes && i < layer->shape[1]; i++) *yes = pare_word_get(data + 4 * i) != UINT32_MAX;
+    for (int64_t i = 0; *yes && i < cols_of(layer); i++) *yes = pare_word_get(data + 4 * i) != UINT32_MAX;
     return st;
 }
 

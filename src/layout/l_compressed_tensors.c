@@ -7,7 +7,7 @@
  *     X.weight_packed      I32 [out, ceil(in*b/32)]   each row one bit stream, low bits first, of u = q + 2^(b-1):
  *                                                     b = 4, values -8 -7 ... -1 make the word 0x76543210
  *     X.weight_scale       T   [out, G]               channel [out, 1], tensor [1]; T: the model's dtype
- *     X.weight_shape       I64 [2]
+ *     X.weight_shape       I64 [2]                    a convolution's full shape; its codes lie as [out, in * k...]
  *     X.weight_zero_point  I32 [ceil(out*b/32), G]    asymmetric only; the same bit stream, but DOWN the columns; tensor: I8 [1]
  *   int-quantized    integers, integer activations
  *     X.weight I8 [out, in] signed, X.weight_scale, X.weight_zero_point I8 like the scale (asymmetric only)
@@ -72,17 +72,29 @@ static void warn_loaders(const pare_scheme *s, pare_dtype model_dtype, char warn
         snprintf(warn, 256, "vLLM reads tiles of 128 x 128, not %lld x %lld", (long long)s->block[0], (long long)s->block[1]);
 }
 
+/* A convolution [out, in, k...] is stored as the matrix [out, in * k...], its shape in weight_shape. */
+enum { MAX_DIMS = 5 };
+static int64_t cols_of(int ndim, const int64_t *shape)
+{
+    int64_t cols = 1;
+    for (int d = 1; d < ndim; d++) cols *= shape[d];
+    return cols;
+}
+
 static pare_status check(pare_scheme *s, pare_dtype model_dtype, const char *name, int ndim, const int64_t *shape, char warn[256], pare_err *err)
 {
     pare_status st;
     warn[0] = 0;
     if ((st = check_scheme(s, name, err)) != PARE_OK) return st;
-    if ((st = pare_refuse_matrix("compressed-tensors", name, ndim, shape, err)) != PARE_OK) return st;
-    if (s->granularity == PARE_PER_GROUP && shape[1] % s->group_size)
+    const bool convolution = ndim > 2 && ndim <= MAX_DIMS && format_of(s) == PARE_CT_PACK;
+    const int64_t in = cols_of(ndim, shape);
+    if (!convolution && (st = pare_refuse_matrix("compressed-tensors", name, ndim, shape, err)) != PARE_OK) return st;
+    if (s->granularity == PARE_PER_GROUP && in % s->group_size)
         return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: in %lld is not a multiple of the group size %lld, which compressed-tensors needs", name,
-                         (long long)shape[1], (long long)s->group_size);
+                         (long long)in, (long long)s->group_size);
     if (s->scale_dtype == PARE_DTYPE_NONE) s->scale_dtype = pare_scale_dtype_of(model_dtype);
     warn_loaders(s, model_dtype, warn);
+    if (convolution) snprintf(warn, 256, "a convolution in compressed-tensors is read by pare; transformers and vLLM replace dense layers only");
     return PARE_OK;
 }
 
@@ -108,10 +120,10 @@ static pare_part zero_part(const pare_scheme *s, const int64_t *shape)
     return p;
 }
 
-static pare_status parts(const pare_scheme *s, pare_dtype model_dtype, int ndim, const int64_t *shape, pare_part *p, int *n, pare_err *err)
+static pare_status parts(const pare_scheme *s, pare_dtype model_dtype, int ndim, const int64_t *layer, pare_part *p, int *n, pare_err *err)
 {
+    const int64_t shape[2] = { layer[0], cols_of(ndim, layer) };
     (void)model_dtype;
-    (void)ndim;
     (void)err;
     *n = 0;
     switch (format_of(s)) {
@@ -120,7 +132,7 @@ static pare_status parts(const pare_scheme *s, pare_dtype model_dtype, int ndim,
     default: p[(*n)++] = pare_part_make(".weight", s->code_dtype, PARE_PART_ROWS, 1, 2, shape[0], shape[1]); break;
     }
     p[(*n)++] = scale_part(s, ".weight_scale", s->scale_dtype, shape);
-    if (format_of(s) == PARE_CT_PACK) p[(*n)++] = pare_part_make(".weight_shape", PARE_I64, PARE_PART_SHARED, 1, 1, 2, 0);
+    if (format_of(s) == PARE_CT_PACK) p[(*n)++] = pare_part_make(".weight_shape", PARE_I64, PARE_PART_SHARED, 1, 1, ndim, 0);
     if (s->kind == PARE_CODE_INT && !s->symmetric) p[(*n)++] = zero_part(s, shape);
     return PARE_OK;
 }
@@ -173,8 +185,9 @@ static pare_status pack(const pare_kernels *k, const pare_pack_in *in, const par
             pare_status st = pack_zeros(in, &p[i], scales, dst[i], err);
             if (st != PARE_OK) return st;
         } else if (in->row0 == 0) {
-            pare_put_le64(dst[i], (uint64_t)in->rows_total);
-            pare_put_le64(dst[i] + 8, (uint64_t)in->cols);
+            const int64_t matrix[2] = { in->rows_total, in->cols };
+            const int64_t *shape = in->shape ? in->shape : matrix;
+            for (int64_t d = 0; d < p[i].shape[0]; d++) pare_put_le64(dst[i] + 8 * d, (uint64_t)shape[d]);
         }
     }
     return PARE_OK;

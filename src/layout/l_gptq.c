@@ -47,7 +47,9 @@ static pare_status check_scheme(const pare_scheme *s, const char *name, pare_err
 static void warn_loaders(const pare_scheme *s, int version, const int64_t *shape, char warn[256])
 {
     int64_t g = pare_scheme_group_field(s);
-    if (s->bits == 3) {
+    if (g != -1 && g != 16 && g != 32 && g != 64 && g != 128 && g != 256 && g != 512 && g != 1024) {
+        snprintf(warn, 256, "GPTQModel, which transformers loads GPTQ with, refuses groups of %lld: it takes 16, 32, 64 ... 1024 or whole rows", (long long)g);
+    } else if (s->bits == 3) {
         snprintf(warn, 256, "llama.cpp's converter does not read 3-bit GPTQ; transformers and vLLM do");
     } else if (version == 1 && !s->symmetric) {
         snprintf(warn, 256, "GPTQModel.load refuses asymmetric v1 files (transformers, vLLM and AutoGPTQ read them); gptq_v2 loads there too");
@@ -481,6 +483,7 @@ static pare_status read_layer(const pare_weights *w, const pare_weight *layer, i
 
 const pare_layout pare_layout_gptq = {
     .name = "gptq",
+    .one_scheme = true,
     .help = "GPTQ v1: transposed int32 words, zero points stored minus one",
     .loaders = "transformers (optimum + gptqmodel), vLLM, GPTQModel, exllama; llama.cpp's converter (not 3 bit)",
     .packing = "P1 along in, transposed; zero points P1 along out",
@@ -491,6 +494,7 @@ const pare_layout pare_layout_gptq = {
 
 const pare_layout pare_layout_gptq_v2 = {
     .name = "gptq_v2",
+    .one_scheme = true,
     .help = "GPTQ v2: the same with zero points as they are",
     .loaders = "GPTQModel, transformers (optimum + gptqmodel), vLLM from October 2025, llama.cpp's converter (not 3 bit)",
     .packing = "P1 along in, transposed; zero points P1 along out",

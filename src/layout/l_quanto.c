@@ -377,6 +377,7 @@ static pare_status read_layer(const pare_weights *w, const pare_weight *layer, i
 
 const pare_layout pare_layout_quanto = {
     .name = "quanto",
+    .convolutions = true,
     .help = "optimum-quanto folder: qint8, qfloat8, qint4, qint2",
     .loaders = "optimum-quanto (QuantizedModelForCausalLM); not transformers' AutoModel",
     .packing = "one byte a code; 4 and 2 bit P4 over groups",

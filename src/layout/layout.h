@@ -87,6 +87,7 @@ int64_t pare_parts_align(const pare_part *parts, int n);
 typedef struct pare_pack_in {
     const pare_scheme *scheme;
     int64_t rows_total, cols;       /* whole layer */
+    int ndim; const int64_t *shape; /* the layer's own shape (a convolution's codes lie as [shape0, rest]); shape NULL = [rows_total, cols] */
     int64_t row0, rows;             /* this piece */
     const uint8_t *codes;           /* [rows, cols] */
     const float *scales;            /* of this piece: [rows, groups] (tensor scope: 1; block: [ceil(rows/block0), ceil(cols/block1)]) */
@@ -111,7 +112,8 @@ typedef struct pare_layout {
     const char *packing;            /* the rules used, for the table in docs: "P1 along in" */
     const char *schemes;            /* one line for the support matrix: "int 2 3 4 8; sym asym; group channel" */
     const pare_option *options;     /* NULL = none */
-    bool one_scheme;                /* every layer of a checkpoint must have the same scheme (AWQ has one group size) */
+    bool one_scheme;                /* loaders take one scheme for a whole checkpoint (AWQ and GPTQ: one group size) */
+    bool convolutions;              /* loaders take quantized convolution weights, not only dense ones */
     /* ---- writing (all NULL: read-only layout) */
     /*
      * Sets what the layout fixes (scale dtype, group size, zero_min) and refuses what it cannot store: PARE_ERR_UNSUPPORTED

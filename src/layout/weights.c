@@ -204,15 +204,14 @@ pare_status pare_weights_qtensor(const pare_weights *w, int64_t i, int64_t row0,
     pare_status st;
     const pare_weight *x = &w->at[i];
     pare_qtensor *q = NULL;
-    int64_t shape[PARE_MAX_DIMS], ignored;
+    int64_t shape[2] = { rows, 1 }, ignored;
     *out = NULL;
     if (!x->layout) return pare_fail(err, PARE_ERR_USAGE, "%s: not a quantized weight", x->name);
     PARE_TRY(check_rows(x, row0, rows, &ignored, err));
     if (x->scheme.granularity == PARE_PER_BLOCK && row0 % x->scheme.block[0])
         PARE_FAIL(err, PARE_ERR_USAGE, "%s: row %lld does not begin a block of %lld rows", x->name, (long long)row0, (long long)x->scheme.block[0]);
-    memcpy(shape, x->shape, sizeof shape);
-    shape[0] = rows;
-    PARE_TRY(pare_qtensor_new(&x->scheme, x->ndim, shape, &q, err));
+    for (int d = 1; d < x->ndim; d++) shape[1] *= x->shape[d]; /* a convolution is stored as the matrix [out, rest] */
+    PARE_TRY(pare_qtensor_new(&x->scheme, 2, shape, &q, err));
     q->zero_kind = x->zero_kind;
     PARE_TRY(x->layout->read(w, x, row0, rows, q, err));
     *out = q;

@@ -43,7 +43,7 @@ if [ -e "$DEMO/model.safetensors" ]; then
     grep -q 'each cell the mean of' stdout || fail "a large tensor is shown in means"
     expect_error 2 "name one" "$PARE" tensor "$DEMO"
     grep -q 'hint: for example' stderr || fail "no example of a name"
-    expect_error 2 "has no tensor 'nothing'" "$PARE" tensor "$DEMO:nothing"
+    expect_error 1 "has no tensor 'nothing'" "$PARE" tensor "$DEMO:nothing"
 fi
 
 # refusals
