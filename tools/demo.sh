@@ -15,7 +15,7 @@ value() { sed -n "s/^ *\"$2\": \([-0-9.e+]*\),\{0,1\}$/\1/p" "$1" | head -n 1; }
 echo "The demo model: a small Llama trained on the King James Bible ($model/README.md)"
 "$pare" inspect "$model" | tail -n 3
 echo
-echo "Quantized, each into a folder that transformers and vLLM load:"
+echo "Quantized, each into a complete folder in the compressed-tensors layout:"
 printf '  %-10s %12s %10s %18s %12s %16s\n' scheme bytes "of BF16" "bits per weight" "noise (dB)" "relative error"
 for scheme in W8A16 W4A16:g64 W2A16:g32; do
     name=$(echo "$scheme" | tr : -)
@@ -27,7 +27,7 @@ done
 echo
 echo "Noise is that of the quantized weights: 20 dB less is a tenth of the error. Two bits need a better method than rounding."
 echo
-echo "One corner of $tensor at 4 bits:"
+echo "$tensor at 4 bits, as heat maps:"
 "$pare" tensor "$model:$tensor" --scheme W4A16:g64 --plot "$out/heatmap.png" >"$out/tensor.txt"
 tail -n 1 "$out/tensor.txt"
 echo "heat map: $out/heatmap.png"
