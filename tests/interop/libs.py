@@ -7,6 +7,7 @@ the library's own round-to-nearest; scales and zero points are chosen here (by t
 A library that is not installed, or cannot be imported, raises Missing with the reason.
 """
 import functools
+import gc
 import importlib
 import importlib.machinery
 import importlib.util
@@ -56,7 +57,9 @@ def _quiet(function):
 @_quiet
 def _import(name):
     try:
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
+        gc.freeze()                # gptqmodel collects garbage at every load: not over everything that was imported
+        return module
     except Exception as error:  # an import may fail in any way
         return Missing(f"import {name}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
 
