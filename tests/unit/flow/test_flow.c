@@ -262,6 +262,48 @@ static void odd_sizes_are_aligned(void **state) {
     pare_ctx_free(ctx);
 }
 
+/* Without a config.json no loader expects anything: convolutions are packed as [out, rest] and come back in their shape. */
+static void convolutions(void **state) {
+    static const char *const schemes[] = {"W8A16", "W4A16:g32", "W3A16_ASYM:g64", "W4A16"};
+    const pare_spec specs[2] = {{.name = "conv.weight", .dtype = PARE_F32, .ndim = 4, .shape = {40, 32, 3, 3}, .bytes = 40 * 288 * 4},
+                                {.name = "conv1d.weight", .dtype = PARE_F16, .ndim = 3, .shape = {33, 64, 1}, .bytes = 33 * 64 * 2}};
+    char in[512], out[512], back[512];
+    float *x = calloc(40 * 288, sizeof *x);
+    uint8_t *raw = calloc(40 * 288, 4);
+    pare_err err = {0};
+    pare_writer *w = NULL;
+    pare_ctx *ctx = new_ctx(2, NULL, NULL);
+    (void)state;
+    snprintf(in, sizeof in, "%s", test_path("conv.safetensors"));
+    snprintf(out, sizeof out, "%s", test_path("conv-out"));
+    snprintf(back, sizeof back, "%s", test_path("conv-back"));
+    assert_ok(pare_writer_open(pare_format_find("safetensors"), in, specs, 2, NULL, 0, 0, &w, &err));
+    for (int t = 0; t < 2; t++) {
+        const int64_t n = (int64_t)(specs[t].bytes / pare_dtype_bytes(specs[t].dtype, 1));
+        for (int64_t i = 0; i < n; i++) x[i] = (float)pare_rng_normal(5, (uint64_t)i);
+        assert_ok(pare_from_f32(raw, specs[t].dtype, x, n, false, &err));
+        assert_ok(pare_writer_append(w, raw, (size_t)specs[t].bytes, &err));
+    }
+    assert_ok(pare_writer_close(w, NULL, NULL, &err));
+    for (int i = 0; i < 4; i++) {
+        const pare_quantize_options o = {.scheme_name = schemes[i], .overwrite = true}, f = {.dtype = "f32", .overwrite = true};
+        pare_job_result r;
+        pare_compare_result c;
+        assert_ok(pare_quantize_model(ctx, in, out, &o, &r, NULL, &err));
+        assert_int_equal(r.quantized_tensors, 2);
+        assert_ok(pare_convert_model(ctx, out, back, true, &f, NULL, &err));
+        assert_ok(pare_compare_models(ctx, out, back, &c, &err));
+        assert_true(c.total.noise == 0);
+        pare_table_free(c.tensors);
+        assert_ok(pare_compare_models(ctx, in, back, &c, &err)); /* the shapes agree, or this fails */
+        assert_true(fabs(c.total.sqnr_db - r.sqnr_db) < 1e-3 && c.total.sqnr_db > 10);
+        pare_table_free(c.tensors);
+    }
+    pare_ctx_free(ctx);
+    free(x);
+    free(raw);
+}
+
 static void options_that_are_refused(void **state) {
     char in[512], out[512];
     pare_err err = {0};
@@ -291,6 +333,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_quantize),       cmocka_unit_test(every_allocation_dequantize), cmocka_unit_test(cancelled_everywhere_and_resumed),
         cmocka_unit_test(values_that_are_not_finite),      cmocka_unit_test(casts_that_overflow),         cmocka_unit_test(odd_sizes_are_aligned),
-        cmocka_unit_test(options_that_are_refused)};
+        cmocka_unit_test(convolutions),                    cmocka_unit_test(options_that_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
