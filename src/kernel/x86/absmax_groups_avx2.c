@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * absmax_groups_bf16 with AVX2. The comparison itself is the reference's; what is added is a prefetch of every fourth cache line of the
- * row that follows, so that memory does not rest while this short pass runs (quant_row prefetches all of them).
- */
+/* absmax_groups_bf16 with AVX2: two registers of running maxima, 16 bits a lane. */
+#include <immintrin.h>
 #include "kernel/variants.h"
-#include "kernel/x86/rows_avx2.h"
+#include "num/num_inl.h"
 
 static inline uint32_t fold_max16(__m256i v)
 {
@@ -17,17 +15,13 @@ static inline uint32_t fold_max16(__m256i v)
 void pare_absmax_groups_bf16_avx2(const uint16_t *x, int64_t n, int64_t group, float *out)
 {
     const __m256i magnitude = _mm256_set1_epi16(0x7fff);
-    const size_t row_bytes = (size_t)n * 2;
     for (int64_t at = 0; at < n; at += group) {
         const int64_t end = n - at < group ? n : at + group;
         __m256i a = _mm256_setzero_si256(), b = a;
         int64_t i = at;
-        for (; i + 128 <= end; i += 128) {
-            PARE_AHEAD(x + i, row_bytes);
-            for (int k = 0; k < 128; k += 32) {
-                a = _mm256_max_epi16(a, _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(const void *)(x + i + k)), magnitude));
-                b = _mm256_max_epi16(b, _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(const void *)(x + i + k + 16)), magnitude));
-            }
+        for (; i + 32 <= end; i += 32) {
+            a = _mm256_max_epi16(a, _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(const void *)(x + i)), magnitude));
+            b = _mm256_max_epi16(b, _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(const void *)(x + i + 16)), magnitude));
         }
         for (; i + 16 <= end; i += 16)
             a = _mm256_max_epi16(a, _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(const void *)(x + i)), magnitude));
