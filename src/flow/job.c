@@ -5,6 +5,7 @@
  * Work happens in "OUT.partial" beside OUT. It becomes OUT by one rename after everything is flushed, so OUT is either
  * absent, the old one, or complete. A cancelled or killed run leaves OUT.partial for --resume; any other failure removes it.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -131,6 +132,22 @@ static pare_status open_input(job *j, const char *model, pare_err *err) {
     return PARE_OK;
 }
 
+/* A run that died while it finished has left files, half-written ones too, that the next finish writes anew. */
+static pare_status keep_shards_only(const job *j, pare_err *err) {
+    pare_names names = {0};
+    pare_status st = pare_list_folder(j->paths.partial, &names, err);
+    for (size_t i = 0; st == PARE_OK && i < names.n; i++) {
+        bool wanted = strcmp(names.at[i], PARE_JOURNAL_NAME) == 0;
+        for (int s = 0; s < j->plan->n_shards && !wanted; s++) wanted = strcmp(names.at[i], j->plan->shards[s].file) == 0;
+        char *path = wanted ? NULL : pare_path_join(j->paths.partial, names.at[i]);
+        if (!wanted && !path) st = pare_no_memory(err, names.at[i], 0);
+        if (path && unlink(path) != 0) st = pare_fail_errno(err, errno, "%s", path);
+        pare_dealloc(path);
+    }
+    pare_names_clear(&names);
+    return st;
+}
+
 static pare_status prepare_folder(job *j, char fingerprint[65], pare_journal_state *state, pare_err *err) {
     const bool resume = j->options->resume && pare_path_is_folder(j->paths.partial);
     pare_status st = PARE_OK;
@@ -143,6 +160,7 @@ static pare_status prepare_folder(job *j, char fingerprint[65], pare_journal_sta
     }
     PARE_TRY(pare_make_folder(j->paths.partial, err));
     PARE_TRY(pare_journal_open(j->paths.partial, fingerprint, resume, j->plan, &j->journal, state, j->shard_hash, err));
+    if (resume) PARE_TRY(keep_shards_only(j, err));
 out:
     return st;
 }

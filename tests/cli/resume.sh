@@ -37,6 +37,13 @@ if [ -s out.partial/.pare-journal ]; then
     same "$(tree_hash out)" "$want" "resumed"
 fi
 
+# what a run left that died while it finished is not carried along
+rm -rf out out.partial
+cp -r whole out.partial
+echo half >out.partial/config.json.123.tmp
+run out --resume >/dev/null || fail "resume over a finish that died"
+same "$(tree_hash out)" "$want" "resumed over a finish that died"
+
 # without --resume an interrupted run's remains are replaced
 rm -rf out out.partial
 mkdir out.partial && echo junk >out.partial/junk
