@@ -57,7 +57,6 @@ bool cli_job_options(cli *c, pare_quantize_options *o) {
     o->n_set = cli_list(c, "set", &o->set);
     if (!cli_size(c, "memory", &o->memory) || !cli_size(c, "shard-size", &o->shard_size) || !cli_int(c, "seed", 0, INT64_MAX, &seed)) return false;
     o->seed = (uint64_t)seed;
-    if (o->resume && o->overwrite) return cli_usage(c, "--resume and --overwrite exclude each other"), false;
     if (!cli_scheme(c, &o->scheme, &given)) return false;
     if (!given) o->scheme.bits = 0; /* the recipe's default, else W8A16 */
     return true;

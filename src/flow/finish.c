@@ -293,6 +293,7 @@ static pare_status write_manifest(finish_state *s, pare_err *err) {
         pare_json_text(j, "scheme", plan->scheme.name);
     }
     pare_json_text(j, "container", plan->container->name);
+    pare_json_text(j, "plan", s->f->plan_hash);
     put_options(j, s->f->options);
     put_files(j, s);
     pare_json_object(j, "totals");

@@ -102,8 +102,11 @@ pare_status pare_plan_new(pare_ctx *ctx, pare_plan_kind kind, const pare_weights
                           pare_err *err);
 void pare_plan_free(pare_plan *plan);
 pare_status pare_plan_table(const pare_plan *plan, pare_table **out, pare_err *err);
-/* One text that determines the output: resuming with another one is refused. Heap. */
-pare_status pare_plan_fingerprint(const pare_plan *plan, const pare_weights *weights, const pare_quantize_options *options, char hex[65],
+/*
+ * SHA-256 of everything that determines the output: resuming with another one is refused. times: the input files' times
+ * count, too, so that a changed file is noticed (not in pare.json, which must not differ between copies of an input).
+ */
+pare_status pare_plan_fingerprint(const pare_plan *plan, const pare_weights *weights, const pare_quantize_options *options, bool times, char hex[65],
                                   pare_err *err);
 
 /* ------------------------------------------------------------------------------------------------------------ shards.c */
@@ -137,6 +140,7 @@ typedef struct pare_finish {
     const pare_weights *weights;
     const pare_quantize_options *options;
     const char *command;             /* "quantize", "convert", "dequantize" */
+    const char *plan_hash;           /* fingerprint without times */
     const char *folder;              /* where the files are being made */
     const char (*shard_hash)[65];
     const char (*input_hash)[65];    /* one for each file of the store */

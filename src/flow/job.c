@@ -6,6 +6,7 @@
  * absent, the old one, or complete. A cancelled or killed run leaves OUT.partial for --resume; any other failure removes it.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -77,14 +78,14 @@ static bool same_file(const char *a, const char *b) {
 }
 
 static pare_status check_output(const job_paths *p, const pare_quantize_options *o, const char *source, pare_err *err) {
-    if (!pare_path_exists(p->out) || o->overwrite) {
+    if (!pare_path_exists(p->out) || o->overwrite || (o->resume && !pare_path_exists(p->partial))) {
         if (pare_path_exists(p->out) && !pare_path_is_folder(p->out))
             return pare_fail(err, PARE_ERR_EXISTS, "%s: exists and is not a folder", p->out);
         if (same_file(p->out, source)) return pare_fail(err, PARE_ERR_USAGE, "%s: is the input, too", p->out);
         return PARE_OK;
     }
     pare_fail(err, PARE_ERR_EXISTS, "%s: exists already", p->out);
-    return o->resume ? pare_hint(err, "it is complete: there is nothing to resume; --overwrite replaces it") : pare_hint(err, "--overwrite replaces it");
+    return pare_hint(err, o->resume ? "--overwrite as well replaces it when the interrupted run is done" : "--overwrite replaces it");
 }
 
 static pare_status publish(const job_paths *p, pare_err *err) {
@@ -114,7 +115,31 @@ typedef struct job {
     char (*shard_hash)[65], (*input_hash)[65];
     pare_journal *journal;
     pare_background *hasher;
+    char plan_hash[65];
 } job;
+
+/* Is OUT the finished result of this very plan, with every file in place? Then there is nothing to resume. */
+static bool complete_already(const job *j, pare_job_result *result) {
+    char *path = pare_path_join(j->paths.out, "pare.json");
+    pare_jdoc *doc = NULL;
+    bool same = path && pare_jdoc_load(path, (size_t)1 << 30, &doc, NULL) == PARE_OK;
+    pare_dealloc(path);
+    if (!same) return false;
+    const pare_jval *root = pare_jdoc_root(doc), *outputs = pare_j_get(root, "outputs"), *totals = pare_j_get(root, "totals");
+    same = strcmp(pare_j_text(pare_j_get(root, "plan"), ""), j->plan_hash) == 0 && pare_j_count(outputs) > 0;
+    for (size_t i = 0; same && i < pare_j_count(outputs); i++) {
+        const pare_jval *o = pare_j_at(outputs, i);
+        path = pare_path_join(j->paths.out, pare_j_text(pare_j_get(o, "file"), ""));
+        same = path && pare_file_size(path) == pare_j_int(pare_j_get(o, "bytes"), -1);
+        pare_dealloc(path);
+    }
+    if (same && result) {
+        result->bits_per_weight = pare_j_real(pare_j_get(totals, "bits_per_weight"), 0);
+        result->sqnr_db = pare_j_real(pare_j_get(totals, "sqnr_db"), INFINITY);
+    }
+    pare_jdoc_free(doc);
+    return same;
+}
 
 static pare_status check_hash(const pare_quantize_options *o, pare_err *err) {
     if (!o->hash || strcmp(o->hash, "xxh128") == 0 || strcmp(o->hash, "sha256") == 0) return PARE_OK;
@@ -173,7 +198,7 @@ static pare_status run_job(job *j, pare_err *err) {
     j->shard_hash = pare_alloc_zero((size_t)j->plan->n_shards, sizeof *j->shard_hash);
     j->input_hash = pare_alloc_zero((size_t)j->store->n_files, sizeof *j->input_hash);
     if (!j->shard_hash || !j->input_hash) return pare_no_memory(err, "job", 0);
-    PARE_TRY(pare_plan_fingerprint(j->plan, j->weights, j->options, fingerprint, err));
+    PARE_TRY(pare_plan_fingerprint(j->plan, j->weights, j->options, true, fingerprint, err));
     PARE_TRY(prepare_folder(j, fingerprint, &state, err));
     hashes.hex = j->input_hash;
     PARE_TRY(pare_background_new(j->ctx, &j->hasher, err));
@@ -181,7 +206,7 @@ static pare_status run_job(job *j, pare_err *err) {
     const pare_stream_options so = {.memory = j->options->memory, .allow_nonfinite = j->options->allow_nonfinite};
     PARE_TRY(pare_stream_run(j->ctx, j->plan, j->weights, j->paths.partial, &so, j->journal, &state, j->shard_hash, err));
     PARE_TRY(pare_background_wait(j->hasher, err));
-    const pare_finish f = {.plan = j->plan, .weights = j->weights, .options = j->options, .command = j->command, .folder = j->paths.partial,
+    const pare_finish f = {.plan = j->plan, .weights = j->weights, .options = j->options, .command = j->command, .plan_hash = j->plan_hash, .folder = j->paths.partial,
                            .shard_hash = (const char(*)[65])j->shard_hash, .input_hash = (const char(*)[65])j->input_hash};
     PARE_TRY(pare_finish_folder(j->ctx, &f, err));
     PARE_TRY(publish(&j->paths, err));
@@ -222,12 +247,19 @@ static pare_status run(pare_ctx *ctx, pare_plan_kind kind, const char *command, 
     PARE_TRY(open_input(&j, model, err));
     PARE_TRY(pare_plan_new(ctx, kind, j.weights, options, &j.plan, err));
     PARE_TRY(pare_finish_check(&(pare_finish){.plan = j.plan, .weights = j.weights, .options = options}, err));
-    if (!options->dry_run) PARE_TRY(run_job(&j, err));
+    PARE_TRY(pare_plan_fingerprint(j.plan, j.weights, options, false, j.plan_hash, err));
+    const bool resume_done = !options->dry_run && options->resume && !options->overwrite && pare_path_exists(j.paths.out);
+    if (resume_done && !complete_already(&j, NULL)) {
+        pare_fail(err, PARE_ERR_EXISTS, "%s: exists already, and is not what these options make of this input", j.paths.out);
+        st = pare_hint(err, "--overwrite replaces it");
+        goto out;
+    }
+    if (!options->dry_run && !resume_done) PARE_TRY(run_job(&j, err));
     if (plan) PARE_TRY(pare_plan_table(j.plan, plan, err));
     if (result) {
         *result = (pare_job_result){.input_bytes = j.plan->input_file_bytes, .output_bytes = j.plan->output_bytes, .quantized_tensors = j.plan->quantized,
                                     .kept_tensors = j.plan->kept, .seconds = pare_now() - start, .peak_rss_bytes = pare_peak_rss_bytes()};
-        pare_plan_totals(j.plan, &result->bits_per_weight, &result->sqnr_db);
+        if (!resume_done || !complete_already(&j, result)) pare_plan_totals(j.plan, &result->bits_per_weight, &result->sqnr_db);
     }
 out:
     if (st != PARE_OK) after_failure(&j, st, err);

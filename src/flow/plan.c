@@ -451,7 +451,7 @@ static void add_scheme(pare_str *s, const pare_scheme *q) {
                     (long long)q->group_size, (long long)q->block[0], (long long)q->block[1], q->scale_dtype, q->range, q->clip, q->course);
 }
 
-pare_status pare_plan_fingerprint(const pare_plan *plan, const pare_weights *weights, const pare_quantize_options *options, char hex[65],
+pare_status pare_plan_fingerprint(const pare_plan *plan, const pare_weights *weights, const pare_quantize_options *options, bool times, char hex[65],
                                   pare_err *err) {
     pare_str s = {0};
     pare_str_printf(&s, "pare %s %s %s seed %llu nonfinite %d\n", pare_version(), plan->layout ? plan->layout->name : "-", plan->container->name,
@@ -459,7 +459,7 @@ pare_status pare_plan_fingerprint(const pare_plan *plan, const pare_weights *wei
     for (size_t i = 0; i < options->n_set; i++) pare_str_printf(&s, "set %s\n", options->set[i]);
     for (int f = 0; f < weights->store->n_files; f++) {
         const pare_store_file *file = &weights->store->files[f];
-        pare_str_printf(&s, "input %s %zu %lld\n", file->name, file->map.n, (long long)file->map.mtime_ns);
+        pare_str_printf(&s, "input %s %zu %lld\n", file->name, file->map.n, times ? (long long)file->map.mtime_ns : 0);
     }
     for (int i = 0; i < plan->n_shards; i++)
         pare_str_printf(&s, "shard %s %llu\n", plan->shards[i].file, (unsigned long long)plan->shards[i].file_bytes);

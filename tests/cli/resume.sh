@@ -3,14 +3,17 @@
 . "$SRC/tests/cli/lib.sh" || exit 1
 run() { "$PARE" quantize "$DEMO" -o "$@" --scheme W4A16:g64 --shard-size 300KB --quiet; }
 run whole >/dev/null || fail "uninterrupted run"
+rm -rf whole
+begin=$(date +%s%N)
+run whole >/dev/null || fail "uninterrupted run"
+ms=$((($(date +%s%N) - begin) / 1000000 + 1)) # how long a run takes here: the kills are spread over it
 want=$(tree_hash whole)
 [ "$(ls whole/*.safetensors | wc -l)" -gt 8 ] || fail "expected many shards"
 
 killed=0 resumed=0
 for i in $(seq 1 50); do
     rm -rf out out.partial
-    # moments from 1 ms on, spread over the run
-    timeout -s KILL "0.$(printf '%03d' $((1 + (i * 7) % 90)))" "$PARE" quantize "$DEMO" -o out --scheme W4A16:g64 --shard-size 300KB --quiet >/dev/null 2>&1
+    timeout -s KILL "$(awk -v i="$i" -v ms="$ms" 'BEGIN { printf "%.4f", (1 + (i * 37) % 50) / 50 * ms / 1000 }')" "$PARE" quantize "$DEMO" -o out --scheme W4A16:g64 --shard-size 300KB --quiet >/dev/null 2>&1
     if [ -e out ]; then
         same "$(tree_hash out)" "$want" "a finished run"
         continue
@@ -36,6 +39,27 @@ if [ -s out.partial/.pare-journal ]; then
     run out --resume >/dev/null || fail "resume"
     same "$(tree_hash out)" "$want" "resumed"
 fi
+
+# resuming what is finished changes nothing and is no error; with other options it is one
+rm -rf out out.partial
+run out >/dev/null || fail "run"
+run out --resume >/dev/null || fail "resume of a finished run"
+same "$(tree_hash out)" "$want" "resume of a finished run"
+"$PARE" quantize "$DEMO" -o out --scheme W4A16:g64 --shard-size 300KB --resume --json | grep -q '"sqnr_db": 19' || fail "its figures"
+expect_error 1 "exists already" "$PARE" quantize "$DEMO" -o out --scheme W8A16 --resume
+rm out/config.json
+expect_error 1 "exists already" "$PARE" quantize "$DEMO" -o out --scheme W4A16:g64 --shard-size 300KB --resume
+cp whole/config.json out/
+
+# an interrupted --overwrite goes on with both flags, and the old folder stays until then
+"$PARE" quantize "$DEMO" -o out --scheme W8A16 --overwrite --quiet
+timeout -s KILL 0.02 "$PARE" quantize "$DEMO" -o out --scheme W4A16:g64 --shard-size 300KB --quiet --overwrite >/dev/null 2>&1
+if [ -e out.partial ]; then
+    [ -f out/model.safetensors ] || fail "the old folder went too early"
+    expect_error 1 "exists already" "$PARE" quantize "$DEMO" -o out --scheme W4A16:g64 --shard-size 300KB --resume
+fi
+run out --resume --overwrite >/dev/null || fail "resume of an overwriting run"
+same "$(tree_hash out)" "$want" "resume of an overwriting run"
 
 # what a run left that died while it finished is not carried along
 rm -rf out out.partial
