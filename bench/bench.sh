@@ -76,6 +76,6 @@ for scheme in W8A16 W4A16:g128; do
     rm -rf "$dir/out"
     "$pare" quantize "$dir/llama8g" -o "$dir/out" --scheme "$scheme" --json --quiet >"$dir/result.json"
     awk -v s="$scheme" -v i="$(value "$dir/result.json" input_bytes)" -v t="$(value "$dir/result.json" seconds)" -v m="$(value "$dir/result.json" peak_rss_bytes)" \
-        'BEGIN { printf "%-12s %d bytes in, %.1f s, peak memory %.1f MiB\n", s, i, t, m / 1048576 }'
+        'BEGIN { printf "%-12s %.0f bytes in, %.1f s, peak memory %.1f MiB\n", s, i, t, m / 1048576 }'
 done
 rm -rf "$dir/out"

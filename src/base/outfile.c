@@ -160,9 +160,10 @@ pare_status pare_out_write(pare_out *o, const void *data, size_t n, pare_err *er
 {
     pare_status st = PARE_OK;
     if (o->broken.code != PARE_OK) return broken(o, err);
-    if (o->hash) st = pare_sha256_update(o->hash, data, n, err);
     for (const uint8_t *p = data; st == PARE_OK && n > 0;) {
         size_t piece = o->size - o->fill < n ? o->size - o->fill : n;
+        /* Buffer by buffer: the one before is being written meanwhile. */
+        if (o->hash && (st = pare_sha256_update(o->hash, p, piece, err)) != PARE_OK) break;
         memcpy(o->buffer + o->fill, p, piece);
         o->fill += piece;
         p += piece;

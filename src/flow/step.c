@@ -147,6 +147,7 @@ typedef struct quant_work {
     bool once;                    /* layout packs the whole layer in one call: pieces only make codes */
     uint8_t *dst[PARE_MAX_PARTS]; /* part p's bytes; dst[0] starts at row0 when streamed */
     bool streamed;                /* part 0 goes out chunk by chunk */
+    size_t last_bytes;            /* of the last chunk, which is emitted with the other parts */
     uint8_t *scratch; size_t scratch_n; /* per worker */
     uint8_t *codes; float *scales; int32_t *zeros; /* once: of the whole layer */
     pare_row_error *error;        /* per piece of the chunk */
@@ -274,6 +275,10 @@ static pare_status emit_parts(pare_stream *s, const quant_work *q, const pare_pl
     const pare_plan_shard *sh = &s->plan->shards[step->shard];
     pare_emission e = {.owned = *held};
     *held = NULL;
+    if (q->last_bytes) {
+        e.at[0].data = q->dst[0];
+        e.at[e.n++].n = q->last_bytes;
+    }
     for (int64_t i = 0; i < step->n; i++) {
         const int p = sh->owner[step->first + i].part;
         if (p == 0 && q->streamed) continue;
@@ -303,7 +308,9 @@ static pare_status run_chunks(quant_work *q, const pare_plan_step *step, int64_t
         if (q->streamed && (st = pare_stream_buffer(q->s, bytes, &q->dst[0], err)) != PARE_OK) return st;
         if ((st = pare_parallel(q->s->ctx, pieces, quant_piece, q, err)) != PARE_OK) return st;
         add_errors(q, pieces, &nonfinite);
-        if (q->streamed && wanted && (nonfinite == 0 || q->s->options.allow_nonfinite) &&
+        const bool good = nonfinite == 0 || q->s->options.allow_nonfinite, last = q->row0 + q->rows == q->item->rows;
+        if (q->streamed && wanted && last) q->last_bytes = bytes; /* goes with the small parts: an emission waits for the one before */
+        if (q->streamed && wanted && !last && good &&
             (st = pare_stream_emit(q->s, &(pare_emission){.at = {{q->dst[0], bytes}}, .n = 1}, err)) != PARE_OK)
             return st;
         if ((st = pare_check_cancel(q->s->ctx, err)) != PARE_OK) return st;

@@ -7,7 +7,7 @@
 #define PARE_CHUNK_BYTES (UINT64_C(16) << 20)   /* default size of one of the two chunk buffers */
 
 typedef struct pare_emission {
-    struct { const void *data; size_t n; } at[PARE_MAX_PARTS];
+    struct { const void *data; size_t n; } at[PARE_MAX_PARTS + 1];
     int n;
     void *owned; /* aligned memory that is freed once everything is written; emit takes it, also when it fails */
 } pare_emission;
