@@ -8,6 +8,8 @@
 #ifndef PARE_KERNEL_H
 #define PARE_KERNEL_H
 #include "base/base.h"
+#include "kernel/nn.h"
+#include "kernel/wmat.h"
 #include "num/num.h"
 
 /* One row cut into groups: what quantizing needs to know. Unsigned codes u in [umin, umax]; W = (u - zero) * scale. */

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A linear layer's weight ready to compute with: straight from the mapped file where kernels can read it there, else repacked once,
+ * rows at a time, so that no float copy of a quantized layer is ever made.
+ */
+#ifndef PARE_GRAPH_LINEAR_H
+#define PARE_GRAPH_LINEAR_H
+#include "base/base.h"
+#include "kernel/kernel.h"
+#include "kernel/wmat.h"
+#include "quant/quant.h"
+
+/* How activations enter the product. */
+typedef enum pare_compute {
+    PARE_COMPUTE_EXACT = 0, /* f32 times the dequantized weight, f32 sums: the truth within float rounding */
+    PARE_COMPUTE_FAST,      /* quantized weights: activations as int8 in blocks of PARE_ACT_BLOCK, integer sums; float weights: as BF16 mode for bf16, else exact */
+    PARE_COMPUTE_BF16       /* bf16 weights: activations rounded to bf16, f32 sums; others: exact */
+} pare_compute;
+
+typedef struct pare_linear {
+    pare_wmat w;
+    int32_t *perm;          /* [cols] or NULL: column c of w multiplies x[perm[c]] (act-order of GPTQ) */
+    /* W8A8 checkpoints: activations are quantized as the checkpoint says, in every mode. */
+    pare_act act;           /* PARE_ACT_NONE, DYNAMIC_TOKEN, STATIC_TENSOR */
+    float act_scale;        /* STATIC_TENSOR */
+    /* W_ANY: f32 values of rows [row0, row0+rows). */
+    pare_status (*rows)(const struct pare_linear *l, int64_t row0, int64_t rows, float *out, pare_err *err);
+    void *rows_user;
+    uint64_t bytes;         /* that one decoded token reads: codes, scales, zeros */
+    void *owned[6];         /* freed with pare_dealloc_aligned */
+} pare_linear;
+
+/* Borrowed float rows [rows, cols] (f32, f16, bf16), contiguous. */
+pare_status pare_linear_float(pare_linear *l, pare_dtype dtype, int64_t rows, int64_t cols, const void *data, pare_err *err);
+/* A transposed one, [cols, rows] in the file (GPT-2's Conv1D): an owned copy in the same dtype. */
+pare_status pare_linear_transposed(pare_ctx *ctx, pare_linear *l, pare_dtype dtype, int64_t rows, int64_t cols, const void *data, pare_err *err);
+/*
+ * Quantized: begin() allocates for the scheme of `like` (a qtensor of some rows of the layer: scheme, zero kind, g_idx), pack() takes the
+ * logical rows [row0, row0 + rows of q) and may be called from several threads for different rows. cols, total rows: of the layer.
+ * Schemes whose scales cross rows (tensor, tile) are served too; what no kernel kind can hold exactly becomes W_ANY with the
+ * rows kept as qtensors.
+ */
+pare_status pare_linear_begin(pare_linear *l, int64_t rows, int64_t cols, const pare_qtensor *like, pare_err *err);
+pare_status pare_linear_pack(pare_linear *l, const pare_kernels *k, int64_t row0, const pare_qtensor *q, pare_err *err);
+/* Codes, scales and zeros that lie in a file as a wmat says: borrowed as they are. Checks sizes. */
+pare_status pare_linear_view(pare_linear *l, const pare_wmat *w, pare_err *err);
+void pare_linear_clear(pare_linear *l);
+
+/* Memory that kernels work in; grows, is reused, belongs to the engine. */
+typedef struct pare_workspace { void *at; size_t bytes; } pare_workspace;
+pare_status pare_workspace_need(pare_workspace *ws, size_t bytes, void **out, pare_err *err); /* 64-aligned; earlier contents are lost */
+void pare_workspace_clear(pare_workspace *ws);
+
+/*
+ * y[i][t * y_stride[i] + r] = sum_c W_i[r][c] x[t * x_stride + c] for `count` layers that share the input (q k v; gate up) and n tokens.
+ * One parallel region, activations quantized once. Few tokens (n <= PARE_MATVEC_MAX): matvec kernels that read weights once at memory
+ * speed; more: gemm blocked for the caches. The result of a token does not depend on the other tokens of the call beyond
+ * which of the two paths it took, and never on the number of threads.
+ */
+#define PARE_MATVEC_MAX 8
+pare_status pare_linear_forward(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x,
+                                int64_t x_stride, float *const *y, const int64_t *y_stride, pare_workspace *ws, pare_err *err);
+/* The second path, in gemm.c; called by the first. Same arguments (perm and activations are its own business). */
+pare_status pare_linear_gemm(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x,
+                             int64_t x_stride, float *const *y, const int64_t *y_stride, pare_workspace *ws, pare_err *err);
+#endif
