@@ -78,9 +78,9 @@ pare_status pare_model_graph(const pare_jval *config, const char *where, const p
  * Source of a graph's weights over the logical weights of a checkpoint (borrowed: they must outlive it): float tensors in place, quantized
  * layers repacked rows at a time.
  */
-pare_status pare_model_source(pare_ctx *ctx, const pare_weights *weights, pare_gsource *out, pare_err *err);
-/* Both, and the engine. */
-pare_status pare_model_engine(pare_ctx *ctx, const pare_weights *weights, const pare_engine_options *options, pare_engine **out, pare_err *err);
+pare_status pare_model_source(pare_ctx *ctx, const pare_weights *weights, pare_dtype dtype, pare_gsource *out, pare_err *err);
+/* Both, and the engine. dtype: float matrices are held in it (f32, f16, bf16); NONE = as stored, in place. */
+pare_status pare_model_engine(pare_ctx *ctx, const pare_weights *weights, pare_dtype dtype, const pare_engine_options *options, pare_engine **out, pare_err *err);
 
 /* The first of the alternatives under which the checkpoint holds "<prefix><name>"; without names: the first. NULL-terminated. */
 const char *pare_g_prefix(const pare_gnames *names, const char *const *alternatives, const char *name);
