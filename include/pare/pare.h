@@ -388,9 +388,148 @@ typedef struct pare_sweep_options {
 PARE_API pare_status pare_sweep(pare_ctx *ctx, pare_model *model, const char *name, const pare_sweep_options *options, pare_table **out,
                                 pare_err *err);
 
+/* ----------------------------------------------------------------------------------------------------------- running */
+
+/** How activations meet weights. */
+typedef enum pare_compute {
+    PARE_COMPUTE_EXACT = 0, /**< f32 times the dequantized weight: the truth within float rounding */
+    PARE_COMPUTE_FAST,      /**< quantized weights: activations as int8 in blocks of 128, integer sums; float weights: as exact (bf16: as BF16) */
+    PARE_COMPUTE_BF16       /**< bf16 weights: activations rounded to bf16, f32 sums; others: exact */
+} pare_compute;
+
+typedef struct pare_session_options {
+    pare_compute compute;
+    pare_dtype dtype;       /**< hold float matrices in f32, f16 or bf16; NONE = as stored, used in place in the mapped file */
+    pare_dtype kv_dtype;    /**< key/value cache: f32, f16, bf16, i8; NONE = f32 when exact, else f16 */
+    int64_t ctx;            /**< positions of a sequence; 0 = what the model allows, at most 4096 */
+    int64_t sequences;      /**< that run side by side; 0 = 1 */
+    uint64_t memory;        /**< bytes for weights, cache and activations together; a bigger model is streamed from its file layer by layer
+                                 (same results). 0 = no limit */
+    bool profile;           /**< keep times per kind of operation */
+} pare_session_options;
+
+/** A checkpoint, quantized or not, ready to run: weights bound, tokenizer read (when there is one), cache empty. */
+typedef struct pare_session pare_session;
+
+typedef struct pare_session_info {
+    const char *summary;       /**< "llama: 4 layers, 4/2 heads of 64, ffn 768" */
+    const char *kind;          /**< "decoder", "encoder", "encoder-decoder" */
+    const char *tokenizer;     /**< "bpe", "unigram", ...; NULL = none found (ids only) */
+    int64_t vocab, hidden, layers, ctx;
+    uint64_t weight_bytes;     /**< in memory or mapped */
+    uint64_t bytes_per_token;  /**< of weights that one decoded token reads */
+    uint64_t cache_bytes;      /**< of the key/value cache when full */
+    uint64_t streamed_bytes;   /**< read again for every step because of the memory limit; 0 = all is held */
+    int32_t bos, eos;          /**< -1 = none */
+    double load_seconds;
+} pare_session_info;
+
+/** Checks every weight against config.json before it loads anything. options NULL = defaults. */
+PARE_API pare_status pare_session_open(pare_ctx *ctx, const char *model, const char *hub_cache, const pare_session_options *options, pare_session **out,
+                                       pare_err *err);
+PARE_API void pare_session_close(pare_session *s);
+PARE_API const pare_session_info *pare_session_get_info(const pare_session *s);
+
+/** Ids of a text; special: with BOS and the like, as the model was trained. *ids is freed with pare_free(). */
+PARE_API pare_status pare_session_tokenize(const pare_session *s, const char *text, size_t bytes, bool special, int32_t **ids, int64_t *n, pare_err *err);
+/** Text of ids; *text is freed with pare_free(). */
+PARE_API pare_status pare_session_detokenize(const pare_session *s, const int32_t *ids, int64_t n, bool skip_special, char **text, pare_err *err);
+
+typedef struct pare_message { const char *role, *content; } pare_message;
+/** The prompt that the checkpoint's own chat template makes of messages, ready for tokenize(special = false); freed with pare_free(). */
+PARE_API pare_status pare_session_chat(const pare_session *s, const pare_message *messages, size_t n, char **prompt, pare_err *err);
+
+/**
+ * Appends n tokens to the sequence and computes them. logits (may be NULL): [n, vocab] when all, else [vocab] of the last one. Encoders: hidden rows
+ * of the whole text, `hidden` columns each.
+ */
+PARE_API pare_status pare_session_forward(pare_session *s, const int32_t *ids, int64_t n, bool all, float *logits, pare_err *err);
+/** Encoder-decoder models: the source text that forward() and generate() then listen to. */
+PARE_API pare_status pare_session_encode(pare_session *s, const int32_t *ids, int64_t n, pare_err *err);
+/** Forgets the sequence. */
+PARE_API void pare_session_reset(pare_session *s);
+/** One vector for a text, as the checkpoint's pooling says (encoders); *dim numbers, freed with pare_free(). */
+PARE_API pare_status pare_session_embed(pare_session *s, const char *text, size_t bytes, float **vector, int64_t *dim, pare_err *err);
+/** Times per kind of operation since the session began (profile): op, seconds, share, calls, bytes, gmacs. */
+PARE_API pare_status pare_session_profile(const pare_session *s, pare_table **out, pare_err *err);
+
+typedef struct pare_generate_options {
+    int64_t max_tokens;         /**< 0 = until the end of the context */
+    double temperature;         /**< 0 = greedy */
+    int64_t top_k;              /**< 0 = off */
+    double top_p, min_p;        /**< 0 = off */
+    double repetition_penalty;  /**< 0 or 1 = off; over the whole sequence, as in transformers */
+    uint64_t seed;              /**< same seed, same text, on any number of threads */
+    const char *const *stop;    /**< n_stop strings that end the text (they are not part of it) */
+    size_t n_stop;
+    bool ignore_eos;
+    /** Called with each piece of text (whole UTF-8 characters) as soon as it is certain; false ends the generation. May be NULL. */
+    bool (*piece)(void *user, const char *text, size_t bytes);
+    /** Called with the logits of every prompt and generated position; a status other than PARE_OK ends the work. May be NULL. */
+    pare_status (*logits)(void *user, int64_t position, const float *row, int64_t vocab, pare_err *err);
+    void *user;
+} pare_generate_options;
+
+typedef struct pare_generated {
+    int64_t prompt_tokens, generated_tokens;
+    int32_t *tokens;            /**< generated ids */
+    char *text;                 /**< their text; "" without a tokenizer */
+    const char *stop_reason;    /**< "length", "eos", "stop", "context", "callback" */
+    double prefill_seconds, decode_seconds;
+} pare_generated;
+
+/** Continues a prompt. The session's sequence is begun anew. Encoder-decoder: the prompt is the source text. */
+PARE_API pare_status pare_generate(pare_session *s, const int32_t *ids, int64_t n, const pare_generate_options *options, pare_generated *out, pare_err *err);
+PARE_API void pare_generated_clear(pare_generated *g);
+
+/* -------------------------------------------------------------------------------------------------------- evaluation */
+
+typedef struct pare_eval_options {
+    const char *protocol;       /**< "gptq" (NULL): windows of ctx, every next token scored; "llamacpp": second half of each window scored */
+    int64_t ctx;                /**< window; 0 = the protocol's: 2048, 512 (and never more than the model allows) */
+    int64_t windows;            /**< 0 = all whole windows of the text; a text shorter than one is one short window */
+    pare_session *against;      /**< reference model with the same vocabulary, or NULL */
+    const char *reference;      /**< reference file made by save_reference, or NULL */
+    const char *save_reference; /**< write this model's distributions there, or NULL */
+    const char *state;          /**< file that keeps finished windows, so that a run can be continued; NULL = none */
+} pare_eval_options;
+
+typedef struct pare_eval_result {
+    double perplexity, nll;     /**< exp(nll), mean negative log-likelihood of a scored token in nats */
+    double nll_error;           /**< standard error of nll */
+    int64_t tokens, windows;    /**< scored tokens */
+    double seconds;
+    bool compared;              /**< the rest is filled */
+    double kl_mean, kl_median, kl_p99, kl_max; /**< KL(reference || model) of a position in nats */
+    double top1_agreement;      /**< share of positions whose most likely token is the same */
+    double perplexity_ref;
+} pare_eval_result;
+
+/** Perplexity of a text, and how far the predictions are from a reference's. Deterministic for any number of threads. */
+PARE_API pare_status pare_evaluate(pare_session *s, const char *text, size_t bytes, const pare_eval_options *options, pare_eval_result *out, pare_err *err);
+
+typedef struct pare_choices_result { int64_t questions; double accuracy, accuracy_normalized, seconds; } pare_choices_result;
+/**
+ * Multiple choice from a JSONL file, a question a line: {"question": text, "choices": [texts], "answer": index}. A choice's score is the sum of the
+ * log-likelihoods of its tokens after the question; normalized: divided by the choice's bytes.
+ */
+PARE_API pare_status pare_evaluate_choices(pare_session *s, const char *path, pare_choices_result *out, pare_err *err);
+
+typedef struct pare_similarity_result { int64_t texts; double cosine_mean, cosine_min, pair_rmse, seconds; } pare_similarity_result;
+/**
+ * Encoders: the vectors of each line of a text by two models: their cosine, and how far the cosines between neighbouring lines moved (root mean
+ * square).
+ */
+PARE_API pare_status pare_evaluate_similarity(pare_session *s, pare_session *against, const char *text, size_t bytes, pare_similarity_result *out,
+                                              pare_err *err);
+
+/** What this machine can do, measured now in about a second: read bandwidth and peak arithmetic with one and with all threads. */
+typedef struct pare_machine { double read_bytes_per_s[2], f32_flops[2], int8_ops[2], bf16_flops[2]; /**< [0] one thread, [1] all; 0 = not there */ } pare_machine;
+PARE_API pare_status pare_measure_machine(pare_ctx *ctx, pare_machine *out, pare_err *err);
+
 /* -------------------------------------------------------------------------------------------------------- registries */
 
-/** WHAT: schemes methods quantizers formats layouts kernels dtypes. A table of names and one-line descriptions. */
+/** WHAT: schemes methods quantizers formats layouts archs kernels ops tokenizers dtypes. A table of names and one-line descriptions. */
 PARE_API pare_status pare_list(pare_ctx *ctx, const char *what, pare_table **out, pare_err *err);
 
 #ifdef __cplusplus

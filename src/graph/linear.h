@@ -10,13 +10,6 @@
 #include "kernel/wmat.h"
 #include "quant/quant.h"
 
-/* How activations enter the product. */
-typedef enum pare_compute {
-    PARE_COMPUTE_EXACT = 0, /* f32 times the dequantized weight, f32 sums: the truth within float rounding */
-    PARE_COMPUTE_FAST,      /* quantized weights: activations as int8 in blocks of PARE_ACT_BLOCK, integer sums; float weights: as BF16 mode for bf16, else exact */
-    PARE_COMPUTE_BF16       /* bf16 weights: activations rounded to bf16, f32 sums; others: exact */
-} pare_compute;
-
 typedef struct pare_linear {
     pare_wmat w;
     int32_t *perm;          /* [cols] or NULL: column c of w multiplies x[perm[c]] (act-order of GPTQ) */
