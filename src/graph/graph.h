@@ -19,7 +19,12 @@
 
 /* ------------------------------------------------------------------------------------------------------------- the graph */
 /* Sizes that are known only when a step runs. */
-enum { PARE_DIM_TOKENS = -1, PARE_DIM_MEMORY = -2 /* rows of the encoder's result */, PARE_DIM_SEQUENCES = -3 };
+enum {
+    PARE_DIM_TOKENS = -1,
+    PARE_DIM_MEMORY = -2,    /* rows of the encoder's result */
+    PARE_DIM_SEQUENCES = -3, /* texts of the step */
+    PARE_DIM_WANTED = -4     /* tokens whose logits are wanted: what pare_g_rows_last() leaves */
+};
 
 typedef int32_t pare_gv;              /* a value: index into graph->values; -1 = none */
 typedef int32_t pare_gw;              /* a weight: index into graph->weights; -1 = none */
@@ -66,6 +71,8 @@ typedef struct pare_gop {
     pare_status (*forward)(struct pare_exec *x, const struct pare_gnode *node, pare_err *err);
     pare_status (*backward)(struct pare_exec *x, const struct pare_gnode *node, pare_err *err);
     bool (*inplace)(const struct pare_gnode *node); /* may output 0 share the memory of input 0? NULL = no */
+    /* Bytes that a run over so many rows needs in exec.scratch; false: the size overflows. NULL = none. */
+    bool (*scratch)(const struct pare_graph *g, const struct pare_gnode *node, int64_t rows, size_t *bytes);
 } pare_gop;
 const pare_gop *const *pare_gops(void); /* NULL-terminated */
 const pare_gop *pare_gop_find(const char *name);
@@ -103,6 +110,9 @@ typedef struct pare_graph {
     const char *prefix;               /* what the checkpoint's names begin with, see pare_g_prefix() */
     const char *summary;              /* "llama: 22 layers, 32/4 heads of 64, ffn 5632" */
     bool failed; pare_err error;      /* sticky: builders need no check on every line */
+    bool finished;
+    int layer;                        /* of what is made now, see pare_g_layer() */
+    pare_gweight spare;               /* what pare_g_w() gives when there is no such weight */
 } pare_graph;
 
 /* ------------------------------------------------------------------------------------------------- building (for arch_*.c) */
@@ -125,7 +135,10 @@ pare_gweight *pare_g_w(pare_graph *g, pare_gw w);                             /*
 pare_gv pare_g_node(pare_graph *g, const char *op, const pare_gv *in, int n_in, const pare_gw *w, int n_w, const void *attr, size_t attr_bytes,
                     pare_gv *out, int n_out);
 
-pare_gv pare_g_ids(pare_graph *g);
+/* Inputs; each is made once, later calls give the same value. */
+pare_gv pare_g_ids(pare_graph *g);                         /* [tokens] i32 */
+pare_gv pare_g_types(pare_graph *g);                       /* [tokens] i32: token types; zeros when the batch has none. pare_g_embed() looks them up */
+pare_gv pare_g_memory(pare_graph *g, int64_t hidden);      /* [memory, hidden]: result of g->encoder, for the k and v of cross-attention */
 pare_gv pare_g_embed(pare_graph *g, pare_gv ids, pare_gw table, float scale);           /* row ids[t] of table, times scale */
 pare_gv pare_g_embed_positions(pare_graph *g, pare_gw table, int64_t offset);           /* row position[t] + offset */
 /* Dense layer: module.weight [out, in], module.bias [out] when bias. */
@@ -138,9 +151,11 @@ pare_gv pare_g_rms_norm(pare_graph *g, pare_gv x, const char *weight, float eps,
 /* Norm of each head's `dim` columns alone with one weight [dim] (Qwen3), or over all columns. */
 pare_gv pare_g_rms_norm_heads(pare_graph *g, pare_gv x, const char *weight, int64_t dim, float eps, float add);
 pare_gv pare_g_layer_norm(pare_graph *g, pare_gv x, const char *module, float eps, bool weight, bool bias); /* module.weight, module.bias */
-pare_gv pare_g_layer_norm_heads(pare_graph *g, pare_gv x, const char *module, int64_t heads, int64_t dim, float eps, bool bias); /* weight [heads, dim] or [dim]: see op */
+pare_gv pare_g_layer_norm_heads(pare_graph *g, pare_gv x, const char *module, int64_t heads, int64_t dim, float eps, bool bias); /* weight [heads, dim] */
+/* The same with one weight [dim] a head (StableLM: module.norms.0.weight ...): modules[heads]. */
+pare_gv pare_g_layer_norm_each(pare_graph *g, pare_gv x, const char *const *modules, int64_t heads, int64_t dim, float eps, bool bias);
 pare_gv pare_g_add(pare_graph *g, pare_gv a, pare_gv b);
-pare_gv pare_g_mul(pare_graph *g, pare_gv a, pare_gv b);
+pare_gv pare_g_mul(pare_graph *g, pare_gv a, pare_gv b);                                 /* b may have one column: it multiplies every column of a */
 pare_gv pare_g_scale(pare_graph *g, pare_gv x, float s);
 pare_gv pare_g_scale_add(pare_graph *g, pare_gv a, float s, pare_gv b);                 /* a * s + b */
 pare_gv pare_g_clamp(pare_graph *g, pare_gv x, float low, float high);
@@ -173,10 +188,10 @@ typedef struct pare_attention {
     int64_t heads, kv_heads, dim, v_dim;
     float scale, softcap;             /* softcap 0 = none */
     bool causal;
-    int64_t window;                   /* a query sees at most this many keys, itself included; 0 = all. Not causal: window on both sides */
-    int64_t chunk;                    /* chunked attention; 0 = none */
-    int cache;                        /* index of a pare_gcache; -1: keys and values of this step only (encoders) */
-    bool cross;                       /* k, v come from `memory` rows; kept after the first step */
+    int64_t window;                   /* query p sees key j when p - j < window (itself included); 0 = all. Not causal: |p - j| < window */
+    int64_t chunk;                    /* chunked attention: only keys of the query's own p / chunk; 0 = none */
+    int cache;                        /* index of a pare_gcache; -1: keys and values of this step only (encoders; never in a decoder) */
+    bool cross;                       /* k, v come from `memory` rows and are kept by pare_engine_encode(); cache may be -1: it is made */
     const float *alibi;               /* [heads] slopes, arena; or NULL */
     /* T5: bias[h][q][k] = table[bucket(k - q)][h]; the table is weight 0 of the node */
     int64_t rel_buckets, rel_distance; bool rel_bidirectional;
@@ -195,7 +210,7 @@ typedef struct pare_moe {
     bool sigmoid;                     /* sigmoid instead of softmax */
     float scale;
 } pare_moe;
-/* Weights in this order: router, then for each expert gate, up, down. */
+/* Weights in this order: router, then for each expert gate, up, down. No biases. */
 pare_gv pare_g_moe(pare_graph *g, pare_gv x, const pare_moe *moe, const pare_gw *w, int n_w);
 
 typedef enum pare_pooling { PARE_POOL_CLS = 1, PARE_POOL_MEAN, PARE_POOL_MAX, PARE_POOL_LAST } pare_pooling;
@@ -240,8 +255,13 @@ pare_status pare_engine_new(pare_ctx *ctx, pare_graph *graph, const pare_gsource
                             pare_err *err);
 void pare_engine_free(pare_engine *e);
 const pare_graph *pare_engine_graph(const pare_engine *e);
+pare_engine *pare_engine_encoder(pare_engine *e);                   /* of an encoder-decoder: the engine of graph->encoder, borrowed; else NULL */
+int64_t pare_engine_ctx(const pare_engine *e);                      /* positions that each sequence may have */
 
-/* Tokens of one step, of one or several sequences; a sequence's tokens follow each other, at its next positions. */
+/*
+ * Tokens of one step, of one or several sequences; a sequence's tokens follow each other, at its next positions. Encoders keep nothing: every
+ * run of tokens with the same seq is a text of its own, at positions from 0.
+ */
 typedef struct pare_batch {
     int64_t n;
     const int32_t *ids;
@@ -261,6 +281,7 @@ pare_status pare_engine_step_rows(pare_engine *e, const pare_batch *batch, pare_
 pare_status pare_engine_encode(pare_engine *e, int64_t seq, const int32_t *ids, int64_t n, pare_err *err);
 /* Encoders: pooled vectors [sequences in batch order of first appearance, dim]. */
 pare_status pare_engine_pool(pare_engine *e, const pare_batch *batch, float *out, pare_err *err);
+int64_t pare_engine_limit(const pare_engine *e);                    /* positions that a sequence may have */
 int64_t pare_engine_length(const pare_engine *e, int64_t seq);      /* positions in the cache */
 void pare_engine_truncate(pare_engine *e, int64_t seq, int64_t n);  /* forget all but the first n positions */
 
@@ -288,23 +309,36 @@ typedef struct pare_engine_memory {
 void pare_engine_get_memory(const pare_engine *e, pare_engine_memory *out);
 
 /* ------------------------------------------------------------------------------------------------- running (for op_*.c) */
-/* The state of one chunk. rows/cols of a value: pare_x_rows(), shape. */
+/* Rows of the chunk that belong to one sequence: rows [row0, row0 + n) at positions pos0 ... */
+typedef struct pare_run {
+    int64_t seq, row0, n, pos0;
+    int64_t total;                    /* positions of the sequence when the whole step is done (a step may be several chunks) */
+} pare_run;
+
+/* The state of one chunk. Values are contiguous: a row has pare_x_cols() floats and begins right after the one before. */
 typedef struct pare_exec {
     pare_ctx *ctx;
     const pare_kernels *k;
     pare_engine *engine;
     const pare_graph *graph;
     pare_compute compute;
-    int64_t tokens, memory_rows, sequences;
-    const int32_t *ids, *types, *seq, *pos; /* [tokens] */
-    const uint8_t *want;              /* [tokens] or NULL */
+    int64_t tokens, memory_rows, sequences, wanted;
+    const int32_t *ids, *types;       /* [tokens]; types may be NULL */
+    const int32_t *pos;               /* [tokens] */
+    const int32_t *want_rows;         /* [wanted] rows of the chunk */
+    const pare_run *runs;             /* [sequences], in order of rows */
     pare_workspace *ws;
+    void *scratch;                    /* what the op's scratch() asked for, 64-aligned */
 } pare_exec;
 int64_t pare_x_rows(const pare_exec *x, pare_gv v);
+int64_t pare_x_cols(const pare_exec *x, pare_gv v);                 /* product of the dimensions after the first */
 float *pare_x_value(const pare_exec *x, pare_gv v);
 const float *pare_x_vector(const pare_exec *x, pare_gw w);          /* PARE_GW_VECTOR; NULL for PARE_G_NONE */
 const pare_linear *pare_x_linear(const pare_exec *x, pare_gw w);
 pare_status pare_x_table_row(const pare_exec *x, pare_gw w, int64_t row, float *out, pare_err *err);
-/* Calls the observer, if any. */
-pare_status pare_x_observe(const pare_exec *x, const pare_gnode *node, int which, pare_gw w, const float *in, const float *out, pare_err *err);
+/* Calls the observer, if any, with n rows. */
+pare_status pare_x_observe(const pare_exec *x, const pare_gnode *node, int which, pare_gw w, int64_t n, const float *in, const float *out, pare_err *err);
+/* fn over rows [0, rows) in blocks: on the caller's thread where the whole is small, else in parallel. */
+typedef void (*pare_rows_fn)(const void *arg, int64_t row0, int64_t rows);
+pare_status pare_x_each(const pare_exec *x, int64_t rows, int64_t cols, pare_rows_fn fn, const void *arg, pare_err *err);
 #endif
