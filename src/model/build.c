@@ -33,7 +33,8 @@ pare_gv pare_g_head(pare_graph *g, const pare_gnames *names, pare_gv x, const ch
     if (own)
         w = pare_g_weight(g, PARE_GW_HEAD, pare_g_text(g, "%s.weight", head_module), 2, shape);
     else {
-        w = pare_g_weight(g, PARE_GW_HEAD, pare_g_w(g, embedding)->name, 2, shape);
+        const char *name = pare_g_w(g, embedding)->name;
+        w = pare_g_weight(g, PARE_GW_HEAD, name ? name : "", 2, shape);
         pare_g_w(g, w)->tied = embedding;
     }
     if (bias) b = pare_g_vector(g, pare_g_text(g, "%s.bias", head_module), vocab);
