@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CodeGen: fused qkv without bias, one norm a layer, untied head with bias, and a bool mask buffer a layer. */
-#include "model/model.h"
+/*
+ * CodeGen: GPT-J with q, v and k fused in one layer. Its rows come in 4 parts, one for each TPU core that it was trained on; a part holds the q, then the
+ * v, then the k of a quarter of the heads. One norm a layer, untied head with bias, and a bool mask buffer a layer.
+ */
+#include "model/gptj.h"
 
 static pare_status skeleton(const pare_jval *c, pare_skeleton *s, pare_err *err) {
     int64_t hidden, layers, heads, ffn, vocab, positions;
@@ -27,5 +30,22 @@ static pare_status skeleton(const pare_jval *c, pare_skeleton *s, pare_err *err)
     return PARE_OK;
 }
 
+enum { PARTS = 4 };
+
+static void heads(pare_graph *g, const pare_gptj_sizes *z, const char *p, pare_gv x, pare_gv qkv[3]) {
+    static const int order[] = {0, 2, 1}; /* where q, k and v lie in a part */
+    const int64_t part = z->hidden / PARTS;
+    const pare_gv fused = pare_g_linear(g, x, pare_g_text(g, "%s.attn.qkv_proj", p), 3 * z->hidden, z->hidden, false);
+    for (int k = 0; k < 3; k++) qkv[k] = pare_g_columns(g, fused, order[k] * part, part, 3 * part, PARTS);
+}
+
+static void graph(const pare_jval *c, const pare_gnames *names, pare_graph *g) {
+    int64_t n;
+    const pare_set_int wanted[] = {{"n_head|num_attention_heads", &n, 16, 1, 1 << 14}, {NULL, NULL, 0, 0, 0}};
+    pare_g_ints(g, c, wanted);
+    if (n % PARTS) pare_g_fail(g, PARE_ERR_FORMAT, "config.json: 'n_head' is %lld, not a multiple of the %d parts of CodeGen's qkv_proj", (long long)n, PARTS);
+    pare_gptj_graph(c, names, g, "codegen", heads);
+}
+
 static const char *const types[] = {"codegen", NULL};
-const pare_arch pare_arch_codegen = {.name = "codegen", .help = "CodeGen", .model_types = types, .skeleton = skeleton};
+const pare_arch pare_arch_codegen = {.name = "codegen", .help = "CodeGen", .model_types = types, .skeleton = skeleton, .graph = graph, .kind = PARE_G_DECODER};
