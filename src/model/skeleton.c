@@ -97,7 +97,56 @@ pare_status pare_config_ints(const pare_jval *config, const pare_config_int *w, 
     return PARE_OK;
 }
 
-pare_status pare_skeleton_of(const pare_jval *config, const char *where, pare_skeleton *out, pare_err *err) {
+/* Does a table or head of that name stand in these rows already? Encoder and decoder share their embedding. */
+static bool shared(const pare_skeleton *s, const pare_gweight *w, size_t n)
+{
+    for (size_t i = 0; i < n && (w->role == PARE_GW_TABLE || w->role == PARE_GW_HEAD); i++)
+        if (s->rows.at[i].kind != PARE_SKEL_LINEAR && strcmp(s->rows.at[i].name, w->name) == 0) return true;
+    return false;
+}
+
+/* Every weight of the graph that a checkpoint must hold. */
+static void add_graph(pare_skeleton *s, const pare_graph *g)
+{
+    const size_t before = s->rows.n;
+    for (size_t i = 0; i < g->weights.n && !s->failed; i++) {
+        const pare_gweight *w = &g->weights.at[i];
+        const pare_skeleton_kind kind = w->role == PARE_GW_LINEAR ? PARE_SKEL_LINEAR : w->role == PARE_GW_HEAD ? PARE_SKEL_HEAD : PARE_SKEL_PARAMETER;
+        if (w->optional) continue;
+        pare_skel_add(s, kind, PARE_DTYPE_NONE, pare_skel_name(s, "%s", w->name), w->ndim, w->shape);
+        if (!s->failed) s->rows.at[s->rows.n - 1].tied = w->tied != PARE_G_NONE || shared(s, w, before);
+    }
+}
+
+/* Caches that grow with the text; those of cross-attention are as long as the source. */
+static void add_caches(pare_skeleton *s, const pare_graph *g)
+{
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        const pare_gnode *n = &g->nodes.at[i];
+        const pare_attention *a = n->attr;
+        if (strcmp(n->op->name, "attention") != 0 || a->cross || a->cache < 0 || (size_t)a->cache >= g->caches.n) continue;
+        const pare_gcache *c = &g->caches.at[a->cache];
+        s->cache.layers++;
+        s->cache.kv_heads = c->kv_heads;
+        s->cache.head_dim = (c->k_dim + c->v_dim + 1) / 2;
+    }
+}
+
+/* An architecture that has no skeleton of its own: the graph of a checkpoint that holds what the config implies. */
+static pare_status skeleton_of_graph(const pare_jval *config, const char *where, pare_skeleton *out, pare_err *err)
+{
+    pare_graph *g = NULL;
+    const pare_status st = pare_model_graph(config, where, NULL, &g, err);
+    if (st != PARE_OK) return st;
+    if (g->encoder) add_graph(out, g->encoder);
+    add_graph(out, g);
+    add_caches(out, g);
+    pare_graph_free(g);
+    return out->failed ? pare_no_memory(err, where, 0) : PARE_OK;
+}
+
+pare_status pare_skeleton_of(const pare_jval *config, const char *where, pare_skeleton *out, pare_err *err)
+{
     const char *type = pare_j_text(pare_j_get(config, "model_type"), NULL);
     const pare_arch *arch = pare_arch_find(type);
     memset(out, 0, sizeof *out);
@@ -106,11 +155,13 @@ pare_status pare_skeleton_of(const pare_jval *config, const char *where, pare_sk
         pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: sizes of model_type '%s' are not known without its weights", where, type);
         return pare_hint(err, "pare list archs; with the weights, any checkpoint can be estimated");
     }
-    pare_status st = arch->skeleton(config, out, err);
-    if (st == PARE_OK && out->failed) st = pare_no_memory(err, where, 0);
-    if (st != PARE_OK) {
-        pare_skeleton_clear(out);
-        return pare_context(err, st, "%s", where);
-    }
-    return PARE_OK;
+    pare_status st;
+    if (arch->skeleton) {
+        st = arch->skeleton(config, out, err);
+        if (st == PARE_OK && out->failed) st = pare_no_memory(err, where, 0);
+        if (st != PARE_OK) st = pare_context(err, st, "%s", where);
+    } else
+        st = skeleton_of_graph(config, where, out, err);
+    if (st != PARE_OK) pare_skeleton_clear(out);
+    return st;
 }
