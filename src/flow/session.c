@@ -88,6 +88,7 @@ pare_status pare_session_open(pare_ctx *ctx, const char *model, const char *hub_
     *out = NULL;
     if (!s) return pare_no_memory(err, model, sizeof *s);
     s->ctx = ctx;
+    s->options = *o;
     if ((unsigned)o->compute > PARE_COMPUTE_BF16) PARE_FAIL(err, PARE_ERR_USAGE, "compute mode %d does not exist", (int)o->compute);
     PARE_TRY(pare_model_open(ctx, model, hub_cache, &s->model, err));
     if (s->model->store->folder && !(s->folder = pare_strdup(s->model->store->folder))) {

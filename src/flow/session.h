@@ -15,6 +15,7 @@ struct pare_session {
     pare_tokenizer *tokenizer; /* NULL = none */
     char *folder;              /* of the companion files, or NULL */
     int32_t eos[16]; int n_eos;
+    pare_session_options options;
     pare_session_info info;
 };
 
