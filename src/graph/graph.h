@@ -117,7 +117,12 @@ typedef struct pare_graph {
 
 /* ------------------------------------------------------------------------------------------------- building (for arch_*.c) */
 /* Does the checkpoint hold this tensor? NULL function: nothing is known yet (estimate). */
-typedef struct pare_gnames { bool (*has)(void *user, const char *name); void *user; } pare_gnames;
+typedef struct pare_gnames {
+    bool (*has)(void *user, const char *name);
+    void *user;
+    /* A companion file of the checkpoint ("1_Pooling/config.json"), for the caller to free; *out NULL when there is none. May be NULL. */
+    pare_status (*json)(void *user, const char *file, pare_jdoc **out, pare_err *err);
+} pare_gnames;
 
 pare_graph *pare_graph_new(pare_gkind kind, pare_err *err);
 void pare_graph_free(pare_graph *g);  /* the encoder, too */

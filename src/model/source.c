@@ -309,13 +309,25 @@ pare_status pare_model_source(pare_ctx *ctx, const pare_weights *weights, pare_d
 
 static bool has(void *user, const char *name) { return pare_weights_find(user, name) >= 0; }
 
+static pare_status companion(void *user, const char *file, pare_jdoc **out, pare_err *err)
+{
+    const char *folder = ((const pare_weights *)user)->store->folder;
+    *out = NULL;
+    if (!folder) return PARE_OK;
+    char *path = pare_path_join(folder, file);
+    if (!path) return pare_no_memory(err, file, 0);
+    pare_status st = pare_path_exists(path) ? pare_jdoc_load(path, 1 << 20, out, err) : PARE_OK;
+    pare_dealloc(path);
+    return st;
+}
+
 pare_status pare_model_engine(pare_ctx *ctx, const pare_weights *weights, pare_dtype dtype, const pare_engine_options *options, pare_engine **out, pare_err *err)
 {
     pare_graph *graph = NULL;
     pare_gsource s = { 0 };
     const pare_store *store = weights->store;
     const char *where = store->n_files ? store->files[0].name : "model";
-    const pare_gnames names = { .has = has, .user = (void *)weights };
+    const pare_gnames names = { .has = has, .user = (void *)weights, .json = companion };
     pare_status st;
     *out = NULL;
     if (!store->config) return pare_fail(err, PARE_ERR_FORMAT, "%s: there is no config.json beside it, and running a model needs its architecture", where);
