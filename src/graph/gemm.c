@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A linear layer for many tokens: y[t][r] = sum_c W[r][c] x[t][c]. One parallel region: first tasks that pack 12 tokens each, then
+ * tasks of 32 rows each, which wait until the tokens are packed. A task packs its rows a block of columns at a time and multiplies the
+ * block with all tokens, while it lies in the first cache:
+ *
+ *   for block of <= 128 words:  pack w[2][words][16]  (16 KiB)
+ *       for 12 tokens:          c[12][32] += w x      (x: 6 KiB, streams; c of all tokens: 66 KiB, second cache)
+ *
+ * Indices are handed out in order, so a task that waits waits for tasks that run. A tile's sums depend on its own token and row only.
+ */
+#include <sched.h>
+#include <string.h>
+#include "graph/gemm_plan.h"
+
+enum { MAX_LAYERS = 16 };
+
+typedef struct layer {
+    const pare_linear *l;
+    pare_gemm_x *x;
+    float *y;
+    int64_t y_stride, task0; /* first index of its tasks */
+} layer;
+
+typedef struct job {
+    const pare_ctx *ctx;
+    const pare_kernels *k;
+    int64_t n, groups;       /* tokens, and groups of 12 */
+    const float *data;
+    int64_t stride;
+    int plans, layers;
+    pare_gemm_x x[MAX_LAYERS];
+    layer layer[MAX_LAYERS + 1];
+    uint8_t *scratch;        /* a piece a thread */
+    size_t scratch_bytes, w_bytes, c_bytes, any_bytes;
+} job;
+
+static size_t up64(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
+/* True when all tokens are packed; false when the work was cancelled, for then they may never be. */
+static bool wait_packed(const job *j, const pare_gemm_x *x)
+{
+    for (int turn = 0; atomic_load_explicit(x->done, memory_order_acquire) < j->groups; turn++) {
+        if (turn < 64) continue;
+        if (pare_check_cancel(j->ctx, NULL) != PARE_OK) return false;
+        sched_yield();
+    }
+    return true;
+}
+
+static void multiply(const job *j, const pare_gemm_x *x, const pare_gemm_block *b, pare_gemm_tile *t, float *c)
+{
+    void (*const tile)(const pare_gemm_tile *) = x->form == PARE_GEMM_F32    ? j->k->gemm_tile_f32
+                                                 : x->form == PARE_GEMM_BF16 ? j->k->gemm_tile_bf16
+                                                 : x->form == PARE_GEMM_I16  ? j->k->gemm_tile_i16
+                                                                             : j->k->gemm_tile_u8;
+    for (int64_t g = 0; g < j->groups; g++, c += PARE_GEMM_TOKENS * PARE_GEMM_ROWS) {
+        const int64_t left = j->n - g * PARE_GEMM_TOKENS;
+        t->tokens = left < PARE_GEMM_TOKENS ? (int)left : PARE_GEMM_TOKENS;
+        t->x = x->packed + (g * x->words + b->word0) * PARE_GEMM_TOKENS;
+        if (x->integer) t->x_scale = x->scale + (g * x->segments + b->seg0) * PARE_GEMM_TOKENS;
+        if (x->integer) t->x_sum = x->sum + (g * x->segments + b->seg0) * PARE_GEMM_TOKENS;
+        t->c = c;
+        if (b->seg0 == 0) memset(c, 0, sizeof(float) * PARE_GEMM_TOKENS * PARE_GEMM_ROWS);
+        tile(t);
+    }
+}
+
+static pare_status rows_task(const job *j, const layer *y, int64_t r0, uint8_t *scratch, pare_err *err)
+{
+    const pare_linear *l = y->l;
+    const pare_gemm_x *x = y->x;
+    const int64_t left = l->w.rows - r0;
+    const int rows = left < PARE_GEMM_ROWS ? (int)left : PARE_GEMM_ROWS;
+    pare_gemm_w *w = (void *)scratch;
+    float *c = (void *)(scratch + j->w_bytes), *any = (void *)(scratch + j->w_bytes + j->c_bytes);
+    pare_status st = PARE_OK;
+    if (l->w.kind == PARE_W_ANY) PARE_TRY(l->rows(l, r0, rows, any, err));
+    if (l->w.kind == PARE_W_F8)
+        for (int i = 0; i < 256; i++) w->f8[i] = pare_f8_to_f32(l->w.code_dtype, (uint8_t)i);
+    if (!wait_packed(j, x)) PARE_TRY(pare_check_cancel(j->ctx, err));
+    if (x->blocks == 0) memset(c, 0, j->c_bytes);
+    for (int64_t b = 0; b < x->blocks; b++) {
+        pare_gemm_tile t = { 0 };
+        pare_gemm_w_pack(j->k, l, x, &x->block[b], r0, rows, any, w, &t);
+        multiply(j, x, &x->block[b], &t, c);
+    }
+    for (int64_t i = 0; i < j->n; i++) memcpy(y->y + i * y->y_stride + r0, c + i * PARE_GEMM_ROWS, (size_t)rows * 4);
+out:
+    return st;
+}
+
+static pare_status task(void *arg, int64_t i, int worker, pare_err *err)
+{
+    job *j = arg;
+    uint8_t *scratch = j->scratch + (size_t)worker * j->scratch_bytes;
+    if (i < j->plans * j->groups) {
+        pare_gemm_x *x = &j->x[i / j->groups];
+        pare_gemm_x_pack(j->k, x, j->n, j->data, j->stride, i % j->groups, scratch);
+        atomic_fetch_add_explicit(x->done, 1, memory_order_release);
+        return PARE_OK;
+    }
+    int at = 0;
+    while (i >= j->layer[at + 1].task0) at++;
+    return rows_task(j, &j->layer[at], (i - j->layer[at].task0) * PARE_GEMM_ROWS, scratch, err);
+}
+
+/* Which layers share packed activations, and how large everything is. */
+static void plan(job *j, const pare_linear *const *w, int count, pare_compute mode)
+{
+    size_t x_bytes = 0;
+    for (int i = 0; i < count; i++) {
+        pare_gemm_x x;
+        int p = 0;
+        pare_gemm_x_choose(j->k, w[i], mode, &x);
+        while (p < j->plans && !pare_gemm_x_same(&j->x[p], &x)) p++;
+        if (p == j->plans) {
+            pare_gemm_x_cut(&x);
+            j->x[j->plans++] = x;
+        }
+        j->layer[i].l = w[i];
+        j->layer[i].x = &j->x[p];
+        if (PARE_GEMM_X_SCRATCH(x.cols) > x_bytes) x_bytes = PARE_GEMM_X_SCRATCH(x.cols);
+        const size_t any = w[i]->w.kind == PARE_W_ANY ? (size_t)w[i]->w.cols * PARE_GEMM_ROWS * 4 : 0;
+        if (any > j->any_bytes) j->any_bytes = any;
+    }
+    j->layers = count;
+    j->w_bytes = up64(sizeof(pare_gemm_w));
+    j->c_bytes = sizeof(float) * PARE_GEMM_MAX_GROUPS * PARE_GEMM_TOKENS * PARE_GEMM_ROWS;
+    j->scratch_bytes = j->w_bytes + j->c_bytes + up64(j->any_bytes);
+    if (up64(x_bytes) > j->scratch_bytes) j->scratch_bytes = up64(x_bytes);
+}
+
+/* At most MAX_LAYERS layers and PARE_GEMM_CHUNK tokens: one parallel region. */
+static pare_status gemm(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x, int64_t x_stride,
+                        float *const *y, const int64_t *y_stride, int64_t t0, pare_workspace *ws, pare_err *err)
+{
+    pare_status st = PARE_OK;
+    job j = { .ctx = ctx, .k = ctx->kernels, .n = n, .data = x + t0 * x_stride, .stride = x_stride };
+    j.groups = (n + PARE_GEMM_TOKENS - 1) / PARE_GEMM_TOKENS;
+    plan(&j, w, count, mode);
+    size_t bytes = j.scratch_bytes * (size_t)pare_ctx_threads(ctx);
+    for (int p = 0; p < j.plans; p++) bytes += pare_gemm_x_bytes(&j.x[p], n);
+    void *memory;
+    PARE_TRY(pare_workspace_need(ws, bytes, &memory, err));
+    uint8_t *at = memory;
+    j.scratch = at;
+    at += j.scratch_bytes * (size_t)pare_ctx_threads(ctx);
+    for (int p = 0; p < j.plans; p++) {
+        const size_t size = pare_gemm_x_bytes(&j.x[p], n);
+        pare_gemm_x_place(&j.x[p], n, at);
+        at += size;
+    }
+    int64_t tasks = j.plans * j.groups;
+    for (int i = 0; i <= count; i++) {
+        j.layer[i].task0 = tasks;
+        if (i == count) break;
+        j.layer[i].y = y[i] + t0 * y_stride[i];
+        j.layer[i].y_stride = y_stride[i];
+        tasks += (w[i]->w.rows + PARE_GEMM_ROWS - 1) / PARE_GEMM_ROWS;
+    }
+    PARE_TRY(pare_parallel(ctx, tasks, task, &j, err));
+out:
+    return st;
+}
+
+pare_status pare_linear_gemm(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x,
+                             int64_t x_stride, float *const *y, const int64_t *y_stride, pare_workspace *ws, pare_err *err)
+{
+    pare_status st = PARE_OK;
+    for (int i = 0; i < count; i++)
+        if (w[i]->w.cols > PARE_GEMM_MAX_COLS)
+            return pare_fail(err, PARE_ERR_UNSUPPORTED, "a linear layer of %lld columns: at most %lld can be run", (long long)w[i]->w.cols, (long long)PARE_GEMM_MAX_COLS);
+    for (int i = 0; i < count; i += MAX_LAYERS)
+        for (int64_t t = 0; t < n; t += PARE_GEMM_CHUNK)
+            PARE_TRY(gemm(ctx, w + i, count - i < MAX_LAYERS ? count - i : MAX_LAYERS, mode, n - t < PARE_GEMM_CHUNK ? n - t : PARE_GEMM_CHUNK,
+                          x, x_stride, y + i, y_stride + i, t, ws, err));
+out:
+    return st;
+}

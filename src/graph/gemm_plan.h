@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Between the files of pare_linear_gemm(): how the columns of a layer are cut, activations packed for that cut (gemm_x.c), 32 rows of
+ * a weight packed for it (gemm_w.c), and the loop over all tiles (gemm.c).
+ *
+ *   columns  |<- segment: one scale of x, one of W ->|<- segment ->| ...      padded to whole words
+ *            |<-------- block: segments of at most PARE_GEMM_WORDS words ------->|
+ */
+#ifndef PARE_GRAPH_GEMM_PLAN_H
+#define PARE_GRAPH_GEMM_PLAN_H
+#include <stdatomic.h>
+#include "graph/linear.h"
+
+enum {
+    PARE_GEMM_MAX_GROUPS = 43,
+    PARE_GEMM_CHUNK = PARE_GEMM_MAX_GROUPS * PARE_GEMM_TOKENS, /* tokens that are packed at a time */
+    PARE_GEMM_MAX_COLS = 1 << 26                               /* columns and padded words stay below 2^31 */
+};
+
+typedef struct pare_gemm_block { int32_t seg0, segments, word0, words, col0, cols; } pare_gemm_block;
+
+/* One way to cut and pack the activations; layers that agree in everything but the weights share it. */
+typedef struct pare_gemm_x {
+    pare_gemm_form form;
+    bool integer, round_bf16;
+    pare_act act;                /* with integer false: activations take the values that they would have quantized */
+    float act_scale;
+    pare_dtype act_dtype;        /* f8 of float8 layers, else PARE_I8 */
+    const int32_t *perm;
+    int64_t cols, group;         /* group: 0 = cuts nothing that act_block does not cut */
+    int64_t act_block, act_blocks;
+    int64_t segments, words, blocks;
+    pare_gemm_block *block;      /* [blocks] */
+    int32_t *seg_col, *seg_words;/* [segments + 1], [segments] */
+    uint32_t *packed;            /* [token groups][words][12] */
+    float *scale;                /* [token groups][segments][12] */
+    int32_t *sum;
+    atomic_int *done;            /* token groups that are packed */
+} pare_gemm_x;
+
+/* What a layer in this mode wants; arrays are not there yet. Layers for which pare_gemm_x_same() may share. */
+void pare_gemm_x_choose(const pare_kernels *k, const pare_linear *l, pare_compute mode, pare_gemm_x *x);
+bool pare_gemm_x_same(const pare_gemm_x *a, const pare_gemm_x *b);
+/* Counts segments, blocks and words; with arrays in place fills them. */
+void pare_gemm_x_cut(pare_gemm_x *x);
+/* Bytes of all arrays for n tokens, and their places from `at` (64-aligned). */
+size_t pare_gemm_x_bytes(const pare_gemm_x *x, int64_t n);
+void pare_gemm_x_place(pare_gemm_x *x, int64_t n, uint8_t *at);
+/* Packs token group g (12 tokens) of n. scratch: PARE_GEMM_X_SCRATCH(cols) bytes. */
+#define PARE_GEMM_X_SCRATCH(cols) ((size_t)(cols) * 5 + ((size_t)(cols) / PARE_ACT_BLOCK + 1) * 8 + 256)
+void pare_gemm_x_pack(const pare_kernels *k, pare_gemm_x *x, int64_t n, const float *data, int64_t stride, int64_t g, uint8_t *scratch);
+
+/* 32 rows of one block of columns, ready for the tile ops; belongs to a thread. */
+typedef struct pare_gemm_w {
+    uint32_t panel[2 * PARE_GEMM_PANEL_WORDS];
+    uint32_t rows[PARE_GEMM_PANEL * PARE_GEMM_WORDS];
+    uint8_t codes[PARE_GEMM_WORDS * 4 + 256];
+    uint8_t high[PARE_GEMM_WORDS * 4 + 256];
+    float f8[256];               /* W_F8: the value of every code */
+    float scale[PARE_GEMM_WORDS * PARE_GEMM_ROWS]; /* [segment][row]: a segment has at least one word */
+    int32_t zero[PARE_GEMM_WORDS * PARE_GEMM_ROWS];
+    float shift[PARE_GEMM_WORDS * PARE_GEMM_ROWS];
+} pare_gemm_w;
+/* rows r0 ... r0 + n - 1 (n <= 32, the rest is made zero). any: their f32 values, W_ANY only. Fills t->w ... w_shift. */
+void pare_gemm_w_pack(const pare_kernels *k, const pare_linear *l, const pare_gemm_x *x, const pare_gemm_block *b, int64_t r0, int n,
+                      const float *any, pare_gemm_w *w, pare_gemm_tile *t);
+#endif

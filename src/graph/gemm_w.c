@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Weights for pare_linear_gemm(): 32 rows of one block of columns out of memory into two panels w[word][row 16], once for all tokens.
+ * Codes are unpacked to bytes, then widened or dequantized as the form wants, then words are transposed.
+ */
+#include "graph/gemm_plan.h"
+#include <string.h>
+
+static int64_t min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static float scale_at(const pare_wmat *w, int64_t i)
+{
+    if (w->scale_dtype == PARE_F32) {
+        float f;
+        memcpy(&f, (const uint8_t *)w->scale + i * 4, 4);
+        return f;
+    }
+    uint16_t h;
+    memcpy(&h, (const uint8_t *)w->scale + i * 2, 2);
+    return w->scale_dtype == PARE_F16 ? pare_f16_to_f32(h) : pare_bf16_to_f32(h);
+}
+
+static int32_t zero_at(const pare_wmat *w, int64_t i)
+{
+    if (w->shift) return 0;
+    if (w->zero) return w->zero[i];
+    return w->kind == PARE_W_U4 ? 8 : w->kind == PARE_W_U3 ? 4 : w->kind == PARE_W_U2 ? 2 : 128;
+}
+
+/*
+ * Codes of columns [c0, c0 + n) of a row, one byte each, in *flip what to xor them with to have u: straight from memory, or unpacked
+ * from a boundary before c0 where a byte (3 bits: a block of 128) begins.
+ */
+static const uint8_t *codes_of(const pare_kernels *k, const pare_wmat *m, int64_t r, int64_t c0, int64_t n, pare_gemm_w *w, uint8_t *flip)
+{
+    const uint8_t *row = m->data + r * m->row_bytes;
+    *flip = m->kind == PARE_W_I8 ? 128 : 0;
+    if (m->kind == PARE_W_I8 || m->kind == PARE_W_U8) return row + c0;
+    if (m->kind != PARE_W_U3) {
+        const int bits = m->kind == PARE_W_U4 ? 4 : 2;
+        const int64_t skip = c0 % (8 / bits);
+        k->unpack_lsb(bits, n + skip, row + (c0 - skip) * bits / 8, w->codes);
+        return w->codes + skip;
+    }
+    const int64_t skip = c0 % 128;
+    for (int64_t done = 0; done < n + skip; done += 128) {
+        const uint8_t *block = row + (c0 - skip + done) / 128 * 48;
+        const int64_t some = min_i64(128, n + skip - done);
+        k->unpack_lsb(2, some, block, w->codes + done);
+        k->unpack_lsb(1, some, block + 32, w->high + done);
+        for (int64_t i = done; i < done + some; i++) w->codes[i] = (uint8_t)(w->codes[i] | w->high[i] << 2);
+    }
+    return w->codes + skip;
+}
+
+/* f32 values of columns [c0, c0 + n) of a row. */
+static void floats_of(const pare_kernels *k, const pare_wmat *m, int64_t r, int64_t c0, int64_t n, const float *any, pare_gemm_w *w, float *out)
+{
+    const uint8_t *row = m->data + r * m->row_bytes, *u;
+    uint8_t flip;
+    switch (m->kind) {
+    case PARE_W_ANY: memcpy(out, any + c0, (size_t)n * 4); return;
+    case PARE_W_F32: memcpy(out, row + c0 * 4, (size_t)n * 4); return;
+    case PARE_W_F16: k->f16_to_f32(out, (const uint16_t *)(const void *)(row + c0 * 2), n); return;
+    case PARE_W_BF16: k->bf16_to_f32(out, (const uint16_t *)(const void *)(row + c0 * 2), n); return;
+    case PARE_W_F8: u = row + c0, flip = 0; break;
+    default: u = codes_of(k, m, r, c0, n, w, &flip); break;
+    }
+    if (flip) {
+        for (int64_t i = 0; i < n; i++) w->codes[i] = u[i] ^ flip;
+        u = w->codes;
+    }
+    for (int64_t i = 0; i < n;) {
+        const int64_t g = (c0 + i) / m->group, end = min_i64(n, (g + 1) * m->group - c0), at = r / m->scale_rows * m->groups + g;
+        const float scale = scale_at(m, at);
+        if (m->kind == PARE_W_F8) {
+            for (; i < end; i++) out[i] = w->f8[u[i]] * scale;
+        } else if (m->shift) {
+            for (; i < end; i++) out[i] = (float)u[i] * scale - m->shift[at];
+        } else {
+            const pare_row_quant q = { .n = end - i, .group = end - i, .bits = 8, .umin = 0, .umax = 255 };
+            const int32_t zero = zero_at(m, at);
+            k->dequant_row(u + i, &q, &scale, &zero, out + i);
+            i = end;
+        }
+    }
+}
+
+/* Words of one row and block in an integer form; each segment padded to whole words. */
+static void words_of(const pare_kernels *k, const pare_wmat *m, const pare_gemm_x *x, const pare_gemm_block *b, int64_t r, pare_gemm_w *w, uint32_t *out)
+{
+    uint8_t flip;
+    const uint8_t *u = codes_of(k, m, r, b->col0, b->cols, w, &flip);
+    if (x->form == PARE_GEMM_U8 && flip) {
+        for (int64_t i = 0; i < b->cols; i++) w->codes[i] = u[i] ^ flip;
+        u = w->codes;
+    }
+    for (int32_t s = b->seg0; s < b->seg0 + b->segments; s++) {
+        const int64_t c0 = x->seg_col[s], n = x->seg_col[s + 1] - c0, at = r / m->scale_rows * m->groups + c0 / m->group;
+        if (n & 3) out[x->seg_words[s] - 1] = 0;
+        if (x->form == PARE_GEMM_U8) memcpy(out, u + (c0 - b->col0), (size_t)n);
+        else k->gemm_widen(u + (c0 - b->col0), n, flip, zero_at(m, at), (int16_t *)(void *)out);
+        out += x->seg_words[s];
+    }
+}
+
+/* Scales and corrections of row i of 32 in every segment of the block. */
+static void corrections_of(const pare_wmat *m, const pare_gemm_x *x, const pare_gemm_block *b, int64_t r, int i, pare_gemm_w *w)
+{
+    for (int32_t s = 0; s < b->segments; s++) {
+        const int64_t at = r / m->scale_rows * m->groups + x->seg_col[b->seg0 + s] / m->group;
+        w->scale[s * PARE_GEMM_ROWS + i] = scale_at(m, at);
+        w->zero[s * PARE_GEMM_ROWS + i] = zero_at(m, at);
+        if (m->shift) w->shift[s * PARE_GEMM_ROWS + i] = m->shift[at];
+    }
+}
+
+void pare_gemm_w_pack(const pare_kernels *k, const pare_linear *l, const pare_gemm_x *x, const pare_gemm_block *b, int64_t r0, int n,
+                      const float *any, pare_gemm_w *w, pare_gemm_tile *t)
+{
+    const pare_wmat *m = &l->w;
+    for (int p = 0; p < 2; p++) {
+        for (int i = 0; i < PARE_GEMM_PANEL; i++) {
+            const int at = p * PARE_GEMM_PANEL + i;
+            uint32_t *out = w->rows + i * PARE_GEMM_WORDS;
+            if (at >= n) {
+                memset(out, 0, PARE_GEMM_WORDS * 4);
+                for (int32_t s = 0; x->integer && s < b->segments; s++)
+                    w->scale[s * PARE_GEMM_ROWS + at] = 0, w->zero[s * PARE_GEMM_ROWS + at] = 0, w->shift[s * PARE_GEMM_ROWS + at] = 0;
+            } else if (x->integer) {
+                words_of(k, m, x, b, r0 + at, w, out);
+                corrections_of(m, x, b, r0 + at, at, w);
+            } else if (x->form == PARE_GEMM_BF16) {
+                if (b->cols & 1) out[b->words - 1] = 0;
+                memcpy(out, m->data + (r0 + at) * m->row_bytes + (int64_t)b->col0 * 2, (size_t)b->cols * 2);
+            } else {
+                floats_of(k, m, r0 + at, b->col0, b->cols, any + at * m->cols, w, (float *)(void *)out);
+            }
+        }
+        k->gemm_transpose(w->rows, PARE_GEMM_WORDS, b->words, w->panel + p * PARE_GEMM_PANEL_WORDS);
+    }
+    t->w = w->panel;
+    t->words = b->words;
+    t->segments = b->segments;
+    t->seg_words = x->seg_words + b->seg0;
+    t->bits = m->kind == PARE_W_U4 ? 4 : m->kind == PARE_W_U3 ? 3 : m->kind == PARE_W_U2 ? 2 : 8;
+    t->w_scale = w->scale;
+    t->w_zero = x->form == PARE_GEMM_U8 && !m->shift ? w->zero : NULL;
+    t->w_shift = x->integer && m->shift ? w->shift : NULL;
+}
