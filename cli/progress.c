@@ -41,6 +41,7 @@ static void amount(char *out, size_t n, uint64_t v, bool bytes) {
 static void draw(const pare_progress *p, double t) {
     const bool bytes = p->unit && strcmp(p->unit, "bytes") == 0;
     const double elapsed = t - state.start, rate = elapsed > 0 ? (double)(p->done - state.first_done) / elapsed : 0;
+    const char *value = bytes ? NULL : p->item; /* of byte jobs it is the tensor at hand, which changes too fast to be read */
     char done[40], total[40], per_s[40], left[40] = "";
     amount(done, sizeof done, p->done, bytes);
     amount(total, sizeof total, p->total, bytes);
@@ -54,9 +55,9 @@ static void draw(const pare_progress *p, double t) {
         const int full = p->total ? (int)(30.0 * (double)p->done / (double)p->total) : 0;
         for (int i = 0; i < 30; i++) bar[i] = i < full ? '#' : '.';
         bar[30] = 0;
-        fprintf(stderr, "\r\033[K%s [%s] %s / %s, %s/s%s", p->what, bar, done, total, per_s, left);
+        fprintf(stderr, "\r\033[K%s [%s] %s / %s, %s/s%s%s%s", p->what, bar, done, total, per_s, left, value ? ": " : "", value ? value : "");
     } else
-        fprintf(stderr, "pare: %s: %s of %s, %s/s%s\n", p->what, done, total, per_s, left);
+        fprintf(stderr, "pare: %s: %s of %s, %s/s%s%s%s\n", p->what, done, total, per_s, left, value ? ": " : "", value ? value : "");
     fflush(stderr);
     state.drawn = state.tty;
 }

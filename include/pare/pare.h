@@ -444,6 +444,8 @@ PARE_API pare_status pare_session_chat(const pare_session *s, const pare_message
  * of the whole text, `hidden` columns each.
  */
 PARE_API pare_status pare_session_forward(pare_session *s, const int32_t *ids, int64_t n, bool all, float *logits, pare_err *err);
+/** Numbers in a row that forward() gives: the vocabulary, or what an encoder computes for a token. */
+PARE_API int64_t pare_session_columns(const pare_session *s);
 /** Encoder-decoder models: the source text that forward() and generate() then listen to. */
 PARE_API pare_status pare_session_encode(pare_session *s, const int32_t *ids, int64_t n, pare_err *err);
 /** Forgets the sequence. */
@@ -454,7 +456,7 @@ PARE_API pare_status pare_session_embed(pare_session *s, const char *text, size_
 PARE_API pare_status pare_session_profile(const pare_session *s, pare_table **out, pare_err *err);
 
 typedef struct pare_generate_options {
-    int64_t max_tokens;         /**< 0 = until the end of the context */
+    int64_t max_tokens;         /**< 0 = until the end of the context; -1 = none: the prompt is computed, that is all */
     double temperature;         /**< 0 = greedy */
     int64_t top_k;              /**< 0 = off */
     double top_p, min_p;        /**< 0 = off */

@@ -99,21 +99,18 @@ static pare_status loop(run *r, pare_err *err)
     while (!r->reason) {
         int32_t id;
         const int64_t made = (int64_t)r->tokens.n;
-        if (r->o->max_tokens > 0 && made >= r->o->max_tokens) {
+        if (r->o->max_tokens < 0 || (r->o->max_tokens > 0 && made >= r->o->max_tokens)) {
             r->reason = "length";
             break;
         }
         if ((st = pare_sampler_next(r->sampler, r->position, r->logits, &id, err)) != PARE_OK) return st;
         pare_sampler_saw(r->sampler, id);
         if (!PARE_VEC_PUSH(&r->tokens, id)) return pare_no_memory(err, "tokens", r->tokens.n * sizeof id);
-        if (!r->o->ignore_eos && pare_session_is_eos(r->s, id)) {
-            r->reason = "eos";
-            break;
-        }
-        if ((st = take_text(r, id, false, err)) != PARE_OK) return st;
-        if (r->reason) break;
+        if (!r->o->ignore_eos && pare_session_is_eos(r->s, id)) r->reason = "eos";
+        else if ((st = take_text(r, id, false, err)) != PARE_OK) return st;
+        if (r->reason && !r->o->logits) break;
         if (r->position >= r->s->info.ctx) {
-            r->reason = "context";
+            if (!r->reason) r->reason = "context";
             break;
         }
         /* The last token's own logits are computed only for a caller who collects logits. */
@@ -122,7 +119,7 @@ static pare_status loop(run *r, pare_err *err)
             break;
         }
         if ((st = advance(r, &id, 1, err)) != PARE_OK) return st;
-        pare_report_progress(r->s->ctx, "generate", NULL, (uint64_t)made + 1, (uint64_t)r->o->max_tokens, "tokens");
+        pare_report_progress(r->s->ctx, "generate", NULL, (uint64_t)made + 1, r->o->max_tokens > 0 ? (uint64_t)r->o->max_tokens : 0, "tokens");
     }
     return take_text(r, -1, true, err);
 }

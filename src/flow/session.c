@@ -209,6 +209,12 @@ pare_status pare_session_forward(pare_session *s, const int32_t *ids, int64_t n,
     return st;
 }
 
+int64_t pare_session_columns(const pare_session *s)
+{
+    const pare_gvalue *v = &s->graph->values.at[s->graph->logits != PARE_G_NONE ? s->graph->logits : s->graph->hidden_out];
+    return v->shape[v->ndim - 1];
+}
+
 pare_status pare_session_encode(pare_session *s, const int32_t *ids, int64_t n, pare_err *err)
 {
     if (!s->graph->encoder) return pare_fail(err, PARE_ERR_USAGE, "%s: is a %s, with no encoder to listen to", s->model->path, s->info.kind);
