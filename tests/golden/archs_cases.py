@@ -6,19 +6,19 @@ CASES = {}
 
 
 def case(name, cls, base=None, *, old=False, dtype="f32", patch=None, rename=None, extra=None, files=None, pooling=None, types=False,
-         chunks=True, gain=None, keys=None, alter=None, **config):
+         chunks=True, gain=None, keys=None, alter=None, tolerance=2e-4, **config):
     """
     cls: class of transformers. base: name of the case that this one differs from (its config is inherited). old: config.json with the keys
     of transformers 4 (rope_theta, rope_scaling, torch_dtype). dtype: of the stored weights. patch: keys put into config.json after saving
     (value None with key in `keys`: removed). rename: (from, to) pairs on tensor names, as in older files. extra: tensors that a file holds
     and no model needs, {name: shape}. files: more files of the folder. pooling: {"mode", "normalize"} of sentence-transformers.
     alter: {key: other value} that must change the result, beside the keys in which the case differs from its base.
-    chunks: False where the result depends on how a prompt is cut (frequencies made from the length of a step).
+    tolerance: of the logits' range, at most. chunks: False where the result depends on how a prompt is cut (frequencies made from the length of a step).
     """
     inherited = dict(CASES[base]["config"]) if base else {}
     CASES[name] = {"name": name, "cls": cls, "base": base, "own": config, "config": {**inherited, **config}, "old": old, "dtype": dtype,
                    "patch": patch or {}, "rename": rename or [], "extra": extra or {}, "files": files or {}, "pooling": pooling,
-                   "types": types, "chunks": chunks, "gain": gain or {}, "remove": keys or [], "alter": alter or {}}
+                   "types": types, "chunks": chunks, "gain": gain or {}, "remove": keys or [], "alter": alter or {}, "tolerance": tolerance}
 
 
 def rope(kind="default", theta=10000.0, **more):
@@ -79,10 +79,10 @@ case("qwen3_sliding", Q, "qwen3", use_sliding_window=True, sliding_window=8, max
 G = "GemmaForCausalLM"
 case("gemma", G, vocab_size=101, hidden_size=48, intermediate_size=88, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=1, head_dim=16,
      max_position_embeddings=128, **IDS)
-case("gemma_gqa", G, "gemma", num_key_value_heads=2, hidden_act="gelu", attention_bias=True, old=True)
+case("gemma_gqa", G, "gemma", num_key_value_heads=2, attention_bias=True, old=True, patch={"hidden_act": "gelu"}, tolerance=1e-5)    # "gelu" of old files means tanh
 G = "Gemma2ForCausalLM"
 case("gemma2", G, vocab_size=101, hidden_size=48, intermediate_size=88, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
-     max_position_embeddings=128, sliding_window=8, query_pre_attn_scalar=23, attn_logit_softcapping=4.0, final_logit_softcapping=9.0, **IDS,
+     max_position_embeddings=128, sliding_window=8, query_pre_attn_scalar=23, attn_logit_softcapping=4.0, final_logit_softcapping=1.5, **IDS,
      alter={"sliding_window": 128, "query_pre_attn_scalar": 16, "attn_logit_softcapping": None, "final_logit_softcapping": None})
 case("gemma2_nocap", G, "gemma2", attn_logit_softcapping=None, final_logit_softcapping=None)
 case("gemma2_old", G, "gemma2", old=True, keys=["layer_types"])
@@ -95,7 +95,7 @@ case("gemma3", G, vocab_size=101, hidden_size=48, intermediate_size=88, num_hidd
             "rope_parameters": {"sliding_attention": rope(theta=300.0), "full_attention": rope(theta=300.0)}})
 case("gemma3_linear", G, "gemma3", rope_parameters={"sliding_attention": rope(theta=300.0), "full_attention": rope("linear", theta=20000.0, factor=8.0)})
 case("gemma3_old", G, "gemma3_linear", old="gemma3")
-case("gemma3_caps", G, "gemma3", final_logit_softcapping=9.0)
+case("gemma3_caps", G, "gemma3", final_logit_softcapping=1.5)
 case("gemma3_multimodal", "Gemma3ForConditionalGeneration", mm_tokens_per_image=4, image_token_index=99, boi_token_index=97, eoi_token_index=98,
      text_config={k: v for k, v in CASES["gemma3"]["config"].items()},
      vision_config={"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 16, "patch_size": 8})
@@ -206,6 +206,7 @@ case("bert_gamma", "BertForMaskedLM", "bert", old=True, rename=[("LayerNorm.weig
      extra={"cls.seq_relationship.weight": [2, 48], "cls.seq_relationship.bias": [2], "bert.pooler.dense.weight": [48, 48], "bert.pooler.dense.bias": [48]})
 case("minilm_mean", "BertModel", "bert", pooling={"mode": "mean", "normalize": True}, extra={"embeddings.position_ids": [1, 64]})
 case("minilm_cls", "BertModel", "bert", pooling={"mode": "cls", "normalize": False})
+case("minilm_new", "BertModel", "bert", pooling={"mode": "mean", "normalize": False, "new": True})
 case("minilm_max", "BertModel", "bert", pooling={"mode": "max", "normalize": True})
 R = dict(E, max_position_embeddings=66, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2)
 case("roberta", "RobertaModel", **R)
