@@ -84,6 +84,18 @@ bool pare_config_is(const pare_jval *config, const char *ending) {
 
 bool pare_names_has(const pare_gnames *names, const char *name) { return names && names->has && names->has(names->user, name); }
 
+void pare_g_old_norms(pare_graph *g, const pare_gnames *names) {
+    static const char *const ends[2][2] = {{".weight", ".gamma"}, {".bias", ".beta"}};
+    for (size_t i = 0; i < g->weights.n && names && names->has; i++) {
+        pare_gweight *w = &g->weights.at[i];
+        for (int k = 0; k < 2; k++) {
+            if (w->role != PARE_GW_VECTOR || !pare_str_ends(w->name, ends[k][0]) || pare_names_has(names, w->name)) continue;
+            const char *old = pare_g_text(g, "%.*s%s", (int)(strlen(w->name) - strlen(ends[k][0])), w->name, ends[k][1]);
+            if (pare_names_has(names, old)) w->name = old;
+        }
+    }
+}
+
 int64_t pare_g_head_dim(pare_graph *g, int64_t hidden, int64_t heads) {
     if (heads > 0 && hidden >= heads && hidden % heads == 0) return hidden / heads;
     pare_g_fail(g, PARE_ERR_FORMAT, "config.json: hidden size %lld is not a multiple of %lld heads", (long long)hidden, (long long)heads);

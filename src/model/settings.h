@@ -19,6 +19,14 @@ bool pare_config_is(const pare_jval *config, const char *ending);
 /* Is this tensor known to be there? false when nothing is known. */
 bool pare_names_has(const pare_gnames *names, const char *name);
 
+/* module.weight and module.bias under the names of old TensorFlow conversions, .gamma and .beta, where the checkpoint has those: for every weight so far. */
+void pare_g_old_norms(pare_graph *g, const pare_gnames *names);
+/*
+ * g->pooled out of g->hidden_out, as the modules.json and 1_Pooling/config.json of sentence-transformers say; the plain mean where there are none, which
+ * is what that library does then. A module with weights of its own (Dense) is refused.
+ */
+void pare_g_pooling(pare_graph *g, const pare_gnames *names);
+
 /* hidden / heads; fails when that is no whole number. Never 0. */
 int64_t pare_g_head_dim(pare_graph *g, int64_t hidden, int64_t heads);
 /* Ordinary attention: causal, scaled by 1 / sqrt(dim), no window. */
