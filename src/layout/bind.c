@@ -262,6 +262,19 @@ pare_status pare_layer_floats_t(const pare_weights *w, const pare_weight *layer,
     return PARE_OK;
 }
 
+bool pare_layer_view(const pare_weights *w, const pare_weight *layer, int main, int scale, pare_wkind kind, int64_t row_bytes, int64_t group, int64_t groups,
+                     bool shared, int64_t row0, int64_t rows, pare_wmat *out)
+{
+    const uint8_t *codes, *scales;
+    const pare_dtype dtype = layer->part[scale] >= 0 ? w->store->tensors[layer->part[scale]].dtype : PARE_DTYPE_NONE;
+    if (dtype != PARE_F32 && dtype != PARE_F16 && dtype != PARE_BF16) return false;
+    if (pare_layer_part(w, layer, main, &codes, NULL) != PARE_OK || !codes || pare_layer_part(w, layer, scale, &scales, NULL) != PARE_OK) return false;
+    *out = (pare_wmat){ .kind = kind, .rows = rows, .cols = layer->shape[1], .row_bytes = row_bytes, .data = codes + row0 * row_bytes, .group = group,
+                        .groups = groups, .scale = scales + (shared ? 0 : pare_dtype_bytes(dtype, (uint64_t)(row0 * groups))), .scale_dtype = dtype,
+                        .scale_rows = shared ? rows : 1 };
+    return true;
+}
+
 pare_status pare_layer_g_idx(const pare_weights *w, const pare_weight *layer, int slot, int64_t groups, int64_t group, pare_qtensor *q,
                              pare_err *err)
 {

@@ -58,6 +58,12 @@ pare_status pare_layer_floats(const pare_weights *w, const pare_weight *layer, i
 /* out[r * groups + g] = part [groups, total][g, row0 + r]: scales stored transposed. */
 pare_status pare_layer_floats_t(const pare_weights *w, const pare_weight *layer, int slot, int64_t groups, int64_t total, int64_t row0,
                                 int64_t rows, float *out, pare_err *err);
+/*
+ * A view of rows whose codes lie row after row in `main` (row_bytes each) and whose scales are [rows, groups] (or one for all when shared) in
+ * `scale`: false when a part is missing or the scales are in no dtype that kernels read.
+ */
+bool pare_layer_view(const pare_weights *w, const pare_weight *layer, int main, int scale, pare_wkind kind, int64_t row_bytes, int64_t group, int64_t groups,
+                     bool shared, int64_t row0, int64_t rows, pare_wmat *out);
 /* g_idx: checks 0 <= v < groups; leaves q->g_idx NULL when it is i / group everywhere. */
 pare_status pare_layer_g_idx(const pare_weights *w, const pare_weight *layer, int slot, int64_t groups, int64_t group, pare_qtensor *q,
                              pare_err *err);

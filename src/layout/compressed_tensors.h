@@ -16,4 +16,5 @@ enum { PARE_CT_PACK, PARE_CT_INT, PARE_CT_FLOAT };
 
 pare_status pare_ct_bind(pare_bind *b, pare_err *err);
 pare_status pare_ct_read(const pare_weights *w, const pare_weight *layer, int64_t row0, int64_t rows, pare_qtensor *q, pare_err *err);
+bool pare_ct_view(const pare_weights *w, const pare_weight *layer, int64_t row0, int64_t rows, pare_wmat *out);
 #endif

@@ -348,3 +348,18 @@ pare_status pare_ct_read(const pare_weights *w, const pare_weight *layer, int64_
     if ((st = g_idx_in_use(w, layer, &indexed, err)) != PARE_OK || !indexed) return st;
     return pare_layer_g_idx(w, layer, PARE_CT_G_IDX, layer->info[PARE_CT_INFO_GROUPS], layer->info[PARE_CT_INFO_GROUP], q, err);
 }
+
+/* Symmetric integer codes in whole rows of words or bytes are what kernels read. */
+bool pare_ct_view(const pare_weights *w, const pare_weight *layer, int64_t row0, int64_t rows, pare_wmat *out)
+{
+    const int bits = layer->scheme.bits;
+    const bool pack = layer->info[PARE_CT_INFO_FORMAT] == PARE_CT_PACK, shared = layer->scheme.granularity == PARE_PER_TENSOR;
+    const int64_t in = cols_of(layer);
+    bool indexed;
+    if (layer->scheme.kind != PARE_CODE_INT || layer->part[PARE_CT_ZERO] >= 0 || layer->info[PARE_CT_INFO_PADDED]) return false;
+    if (layer->scheme.granularity == PARE_PER_BLOCK || (pack ? bits != 8 && bits != 4 && bits != 2 : bits != 8)) return false;
+    if (g_idx_in_use(w, layer, &indexed, NULL) != PARE_OK || indexed) return false;
+    const pare_wkind kind = !pack ? PARE_W_I8 : bits == 8 ? PARE_W_U8 : bits == 4 ? PARE_W_U4 : PARE_W_U2;
+    return pare_layer_view(w, layer, PARE_CT_MAIN, PARE_CT_SCALE, kind, pack ? packed_words(bits, in, false) * 4 : in,
+                           layer->scheme.granularity == PARE_PER_GROUP ? layer->info[PARE_CT_INFO_GROUP] : in, layer->info[PARE_CT_INFO_GROUPS], shared, row0, rows, out);
+}

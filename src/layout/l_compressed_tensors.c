@@ -322,5 +322,5 @@ const pare_layout pare_layout_compressed_tensors = {
     .packing = "P1 along in; zero points P1 along out; 8-bit forms one byte a code",
     .schemes = "int 1-8, float8; sym asym; tensor channel group, tiles for float8; weights only, or 8-bit activations per token",
     .check = check, .parts = parts, .pack = pack, .config = config,
-    .bind = pare_ct_bind, .read = pare_ct_read,
+    .bind = pare_ct_bind, .read = pare_ct_read, .view = pare_ct_view,
 };

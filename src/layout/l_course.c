@@ -77,6 +77,12 @@ static pare_status read_layer(const pare_weights *w, const pare_weight *layer, i
     return pare_layer_floats(w, layer, SCALES, row0, rows, q->scales, err);
 }
 
+static bool view(const pare_weights *w, const pare_weight *layer, int64_t row0, int64_t rows, pare_wmat *out)
+{
+    const int64_t in = layer->shape[1];
+    return pare_layer_view(w, layer, WEIGHTS, SCALES, PARE_W_I8, in, in, 1, false, row0, rows, out);
+}
+
 const pare_layout pare_layout_course = {
     .name = "course",
     .help = "the course's W8A16LinearLayer: int8_weights and scales",
@@ -84,5 +90,5 @@ const pare_layout pare_layout_course = {
     .packing = "one byte a code",
     .schemes = "int 8; sym; channel",
     .check = check, .parts = parts, .pack = pack,
-    .bind = bind, .read = read_layer,
+    .bind = bind, .read = read_layer, .view = view,
 };

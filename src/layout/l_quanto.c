@@ -375,6 +375,13 @@ static pare_status read_layer(const pare_weights *w, const pare_weight *layer, i
     return read_shift(w, layer, first, q, err);
 }
 
+/* int8 per output channel lies as kernels read it; the packed forms run their slabs over rows. */
+static bool view(const pare_weights *w, const pare_weight *layer, int64_t row0, int64_t rows, pare_wmat *out)
+{
+    if (layer->scheme.kind != PARE_CODE_INT || layer->scheme.bits != 8 || layer->zero_kind != PARE_ZERO_SYM) return false;
+    return pare_layer_view(w, layer, DATA, SCALE, PARE_W_I8, layer->shape[1], layer->shape[1], 1, false, row0, rows, out);
+}
+
 const pare_layout pare_layout_quanto = {
     .name = "quanto",
     .convolutions = true,
@@ -383,5 +390,5 @@ const pare_layout pare_layout_quanto = {
     .packing = "one byte a code; 4 and 2 bit P4 over groups",
     .schemes = "int 8 and float8 sym channel; int 4 2 sym asym, groups of 128 less 32s until they divide in",
     .check = check, .float_shift = float_shift, .parts = parts, .pack = pack, .files = files,
-    .bind = bind, .read = read_layer,
+    .bind = bind, .read = read_layer, .view = view,
 };

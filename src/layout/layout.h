@@ -8,6 +8,7 @@
 #include <pare/report.h>
 #include "base/base.h"
 #include "file/file.h"
+#include "kernel/wmat.h"
 #include "num/num.h"
 #include "quant/quant.h"
 
@@ -58,6 +59,11 @@ void pare_weights_release(const pare_weights *w, int64_t i);
  * PARE_PER_BLOCK: row0 must be a multiple of scheme.block[0].
  */
 pare_status pare_weights_qtensor(const pare_weights *w, int64_t i, int64_t row0, int64_t rows, pare_qtensor **out, pare_err *err);
+/*
+ * Rows of a quantized weight in place, where the file stores them the way compute kernels read them (kernel/wmat.h): false where it does not.
+ * Borrows the mapped file until pare_weights_release(); the weight must be prepared.
+ */
+bool pare_weights_view(const pare_weights *w, int64_t i, int64_t row0, int64_t rows, pare_wmat *out);
 /* f32 values of rows of any weight. ctx may be NULL. */
 pare_status pare_weights_read(pare_ctx *ctx, const pare_weights *w, int64_t i, int64_t row0, int64_t rows, float *out, pare_err *err);
 
@@ -142,6 +148,8 @@ typedef struct pare_layout {
     pare_status (*bind)(pare_bind *bind, pare_err *err);
     /* Fills codes, scales, zeros (and shifts, g_idx) of a new qtensor that holds rows [row0, row0+rows) of the layer. */
     pare_status (*read)(const pare_weights *w, const pare_weight *layer, int64_t row0, int64_t rows, pare_qtensor *out, pare_err *err);
+    /* pare_weights_view() of this layout's layers; NULL = never. */
+    bool (*view)(const pare_weights *w, const pare_weight *layer, int64_t row0, int64_t rows, pare_wmat *out);
 } pare_layout;
 const pare_layout *pare_layout_find(const char *name);
 const pare_layout *const *pare_layouts(void);   /* NULL-terminated */

@@ -189,6 +189,14 @@ void pare_weights_release(const pare_weights *w, int64_t i)
         if (x->part[p] >= 0) pare_store_release(w->store, x->part[p]);
 }
 
+bool pare_weights_view(const pare_weights *w, int64_t i, int64_t row0, int64_t rows, pare_wmat *out)
+{
+    const pare_weight *x = &w->at[i];
+    if (!x->layout || !x->layout->view || x->ndim != 2 || row0 < 0 || rows < 1 || row0 > x->shape[0] || rows > x->shape[0] - row0) return false;
+    memset(out, 0, sizeof *out);
+    return x->layout->view(w, x, row0, rows, out);
+}
+
 /* A scalar is one row of one element, a vector rows of one. */
 static pare_status check_rows(const pare_weight *x, int64_t row0, int64_t rows, int64_t *row_elements, pare_err *err)
 {

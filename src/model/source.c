@@ -219,17 +219,25 @@ static pare_status quantized_linear(source *s, pare_ctx *ctx, const pare_gweight
     const int64_t align = x->scheme.granularity == PARE_PER_BLOCK && x->scheme.block[0] > 0 ? x->scheme.block[0] : 1;
     pack_job j = { .s = s, .out = out, .k = ctx->kernels, .weight = i, .row0 = row0, .rows = rows };
     pare_qtensor *like = NULL;
+    pare_wmat view;
     j.piece = (PIECE / cols / align + 1) * align;
     if (j.piece >= 64) j.piece = j.piece / 64 * 64;
     PARE_TRY(pare_weights_prepare(s->weights, i, err));
-    PARE_TRY(pare_weights_qtensor(s->weights, i, row0, rows < align ? rows : align, &like, err));
-    PARE_TRY(pare_linear_begin(out, rows, cols, like, err));
+    const bool in_place = pare_weights_view(s->weights, i, row0, rows, &view);
+    if (in_place) {
+        PARE_TRY(pare_linear_view(out, &view, err));
+    } else {
+        PARE_TRY(pare_weights_qtensor(s->weights, i, row0, rows < align ? rows : align, &like, err));
+        PARE_TRY(pare_linear_begin(out, rows, cols, like, err));
+    }
     if (x->scheme.act != PARE_ACT_NONE && x->scheme.act_bits == 8 && x->scheme.kind == PARE_CODE_INT) {
         out->act = x->scheme.act;
         if (out->act == PARE_ACT_STATIC_TENSOR) PARE_TRY(static_scale(s, x, &out->act_scale, err));
     }
-    PARE_TRY(pare_parallel(ctx, (rows + j.piece - 1) / j.piece, pack_piece, &j, err));
-    pare_weights_release(s->weights, i);
+    if (!in_place) {
+        PARE_TRY(pare_parallel(ctx, (rows + j.piece - 1) / j.piece, pack_piece, &j, err));
+        pare_weights_release(s->weights, i);
+    }
 out:
     pare_qtensor_free(like);
     if (st != PARE_OK) pare_linear_clear(out);
