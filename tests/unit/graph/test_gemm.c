@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pare_linear_gemm() against sums in f64, for every kind of weight, mode, grouping and tail, at every kernel level that runs here; and
+ * that threads and other tokens change nothing.
+ */
+#include <math.h>
+#include "graph/linear.h"
+#include "kernel/gemm.h"
+#include "support/support.h"
+
+enum { MAX_ROWS = 70, MAX_COLS = 1500, MAX_N = 60 };
+
+typedef struct layer {
+    pare_linear l;
+    double *w;               /* [rows][cols] true values */
+    uint8_t *data, *zero;
+    void *scale;
+    float *shift;
+    int32_t *perm;
+} layer;
+
+static uint64_t state = 4711;
+
+static uint32_t rnd(void)
+{
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(state >> 33);
+}
+
+static float uniform(void) /* -1 ... 1 */
+{
+    return (float)((int)(rnd() & 0xffffff) - 0x800000) / (float)0x800000;
+}
+
+static void *need(size_t n)
+{
+    void *p = calloc(n ? n : 1, 1);
+    assert_non_null(p);
+    return p;
+}
+
+static int bits_of(pare_wkind kind)
+{
+    return kind == PARE_W_U4 ? 4 : kind == PARE_W_U3 ? 3 : kind == PARE_W_U2 ? 2 : 8;
+}
+
+static void put_bits(uint8_t *row, int64_t bit, int n, unsigned value)
+{
+    for (int i = 0; i < n; i++) row[(bit + i) / 8] |= (uint8_t)((value >> i & 1) << (bit + i) % 8);
+}
+
+static void put_code(const pare_wmat *w, uint8_t *row, int64_t c, unsigned u)
+{
+    switch (w->kind) {
+    case PARE_W_I8: row[c] = (uint8_t)(u ^ 128); break;
+    case PARE_W_U8: case PARE_W_F8: row[c] = (uint8_t)u; break;
+    case PARE_W_U3:
+        put_bits(row + c / 128 * 48, c % 128 * 2, 2, u & 3);
+        put_bits(row + c / 128 * 48 + 32, c % 128, 1, u >> 2);
+        break;
+    default: put_bits(row, c * bits_of(w->kind), bits_of(w->kind), u); break;
+    }
+}
+
+static float put_float(pare_dtype dtype, void *at, int64_t i, float f)
+{
+    const uint16_t h = dtype == PARE_F16 ? pare_f32_to_f16(f) : pare_f32_to_bf16(f);
+    if (dtype == PARE_F32) {
+        memcpy((uint8_t *)at + i * 4, &f, 4);
+        return f;
+    }
+    memcpy((uint8_t *)at + i * 2, &h, 2);
+    return pare_round_to(dtype, f);
+}
+
+static pare_status any_rows(const pare_linear *l, int64_t row0, int64_t rows, float *out, pare_err *err)
+{
+    const layer *y = l->rows_user;
+    if (!y) return pare_fail(err, PARE_ERR_DATA, "no rows");
+    for (int64_t i = 0; i < rows * l->w.cols; i++) out[i] = (float)y->w[row0 * l->w.cols + i];
+    return PARE_OK;
+}
+
+typedef struct how { pare_wkind kind; int64_t rows, cols, group, scale_rows; pare_dtype scale_dtype; bool zero, shift, perm; pare_act act; } how;
+
+static void layer_floats(layer *y, const how *h)
+{
+    pare_wmat *w = &y->l.w;
+    const pare_dtype dtype = h->kind == PARE_W_F16 ? PARE_F16 : h->kind == PARE_W_BF16 ? PARE_BF16 : PARE_F32;
+    w->row_bytes = h->cols * (dtype == PARE_F32 ? 4 : 2);
+    y->data = need((size_t)(w->row_bytes * h->rows));
+    for (int64_t i = 0; i < h->rows * h->cols; i++) y->w[i] = put_float(dtype, y->data, i, uniform());
+    if (h->kind == PARE_W_ANY) y->l.rows = any_rows, y->l.rows_user = y;
+}
+
+static void layer_codes(layer *y, const how *h)
+{
+    pare_wmat *w = &y->l.w;
+    const int bits = bits_of(h->kind);
+    w->row_bytes = h->kind == PARE_W_U3 ? (h->cols + 127) / 128 * 48 : (h->cols * bits + 7) / 8;
+    w->code_dtype = PARE_F8_E4M3FN;
+    w->group = h->group < h->cols ? h->group : h->cols;
+    w->groups = (h->cols + w->group - 1) / w->group;
+    w->scale_rows = h->scale_rows;
+    w->scale_dtype = h->scale_dtype;
+    const int64_t n = ((h->rows + h->scale_rows - 1) / h->scale_rows) * w->groups;
+    y->data = need((size_t)(w->row_bytes * h->rows));
+    y->scale = need((size_t)n * 4);
+    y->zero = need((size_t)n);
+    y->shift = need((size_t)n * 4);
+    float *scale = need((size_t)n * 4);
+    for (int64_t i = 0; i < n; i++) {
+        scale[i] = put_float(h->scale_dtype, y->scale, i, 0.01f * (1.1f + uniform()));
+        y->zero[i] = (uint8_t)(rnd() % (1u << bits));
+        y->shift[i] = uniform();
+    }
+    for (int64_t r = 0; r < h->rows; r++)
+        for (int64_t c = 0; c < h->cols; c++) {
+            const int64_t at = r / h->scale_rows * w->groups + c / w->group;
+            unsigned u = rnd() % (1u << bits);
+            if (h->kind == PARE_W_F8 && (u & 0x7f) == 0x7f) u = 1;
+            put_code(w, y->data + r * w->row_bytes, c, u);
+            const double zero = h->zero ? y->zero[at] : 1 << (bits - 1);
+            y->w[r * h->cols + c] = h->kind == PARE_W_F8 ? (double)pare_f8_to_f32(PARE_F8_E4M3FN, (uint8_t)u) * scale[at]
+                                    : h->shift           ? (double)u * scale[at] - y->shift[at]
+                                                         : (u - zero) * scale[at];
+        }
+    free(scale);
+    w->scale = y->scale;
+    w->zero = h->zero ? y->zero : NULL;
+    w->shift = h->shift ? y->shift : NULL;
+}
+
+static void layer_make(layer *y, const how *h)
+{
+    *y = (layer){ .l = { .w = { .kind = h->kind, .rows = h->rows, .cols = h->cols }, .act = h->act, .act_scale = 0.01f } };
+    y->w = need((size_t)(h->rows * h->cols) * sizeof *y->w);
+    if (h->kind <= PARE_W_BF16 || h->kind == PARE_W_ANY) layer_floats(y, h);
+    else layer_codes(y, h);
+    y->l.w.data = y->data;
+    if (!h->perm) return;
+    y->l.perm = y->perm = need((size_t)h->cols * 4);
+    for (int64_t c = 0; c < h->cols; c++) {
+        const int64_t other = rnd() % (c + 1);
+        y->perm[c] = y->perm[other];
+        y->perm[other] = (int32_t)c;
+    }
+}
+
+static void layer_free(layer *y)
+{
+    free(y->w), free(y->data), free(y->zero), free(y->scale), free(y->shift), free(y->perm);
+}
+
+/* The activations that the product sees, for one token. */
+static void seen(const how *h, pare_compute mode, const pare_linear *l, const float *x, double *out)
+{
+    const bool codes = h->kind == PARE_W_I8 || h->kind == PARE_W_U8 || h->kind == PARE_W_U4 || h->kind == PARE_W_U3 || h->kind == PARE_W_U2;
+    for (int64_t c = 0; c < h->cols; c++) out[c] = x[l->perm ? l->perm[c] : c];
+    const int64_t block = h->act != PARE_ACT_NONE ? h->cols : codes && mode == PARE_COMPUTE_FAST ? PARE_ACT_BLOCK : 0;
+    for (int64_t b = 0; block && b < h->cols; b += block) {
+        const int64_t end = b + block < h->cols ? b + block : h->cols;
+        double most = 0;
+        for (int64_t c = b; c < end; c++) most = fabs(out[c]) > most ? fabs(out[c]) : most;
+        const bool f8 = h->kind == PARE_W_F8;
+        const float scale = h->act == PARE_ACT_STATIC_TENSOR ? l->act_scale : (float)most / (f8 ? 448.0f : 127.0f);
+        for (int64_t c = b; c < end && scale > 0; c++) {
+            const float q = (float)out[c] / scale, r = f8 ? pare_round_to(PARE_F8_E4M3FN, q) : rintf(q);
+            out[c] = (double)(f8 ? r : r > 127 ? 127 : r < -127 ? -127 : r) * scale;
+        }
+    }
+    if (h->kind == PARE_W_BF16 && mode != PARE_COMPUTE_EXACT && h->act == PARE_ACT_NONE)
+        for (int64_t c = 0; c < h->cols; c++) out[c] = pare_round_to(PARE_BF16, (float)out[c]);
+}
+
+static void run(pare_ctx *ctx, const layer *y, int count, pare_compute mode, int64_t n, const float *x, int64_t x_stride, float *out, int64_t y_stride)
+{
+    pare_err err;
+    pare_workspace ws = { 0 };
+    const pare_linear *l[24];
+    float *at[24];
+    int64_t strides[24];
+    for (int i = 0; i < count; i++) l[i] = &y[i].l, at[i] = out + i * MAX_ROWS, strides[i] = y_stride;
+    memset(&err, 0, sizeof err);
+    if (pare_linear_gemm(ctx, l, count, mode, n, x, x_stride, at, strides, &ws, &err) != PARE_OK) fail_msg("%s", err.text);
+    pare_workspace_clear(&ws);
+}
+
+static float x[MAX_N * (MAX_COLS + 3)], got[MAX_N * MAX_ROWS * 3], again[MAX_N * MAX_ROWS * 3];
+
+static void fill_x(void)
+{
+    for (int64_t i = 0; i < MAX_N * (MAX_COLS + 3); i++) x[i] = uniform() * (rnd() % 64 ? 1.0f : 30.0f);
+}
+
+static void check_values(const how *h, const layer *y, pare_compute mode, int64_t n, int64_t stride, const char *isa)
+{
+    static double see[MAX_COLS];
+    for (int64_t t = 0; t < n; t++) {
+        seen(h, mode, &y->l, x + t * stride, see);
+        for (int64_t r = 0; r < h->rows; r++) {
+            double sum = 0, size = 0;
+            for (int64_t c = 0; c < h->cols; c++) {
+                sum += y->w[r * h->cols + c] * see[c];
+                /* what is subtracted of a code is part of what is rounded */
+                size += fabs(y->w[r * h->cols + c] * see[c]) + (h->shift ? 2 * fabs(see[c]) : 0);
+            }
+            const float v = got[t * MAX_ROWS + r];
+            if (!(fabs(v - sum) <= 0x1p-24 * size * (20 + 2 * sqrt((double)h->cols))))
+                fail_msg("kind %d mode %d act %d at %s: %lld x %lld group %lld, zero %d shift %d perm %d, token %lld of %lld, row %lld: %.9g, not %.9g (terms: %.3g)",
+                         (int)h->kind, (int)mode, (int)h->act, isa, (long long)h->rows, (long long)h->cols, (long long)h->group, h->zero, h->shift, h->perm,
+                         (long long)t, (long long)n, (long long)r, v, sum, size);
+        }
+    }
+}
+
+static void one_case(pare_ctx *ctx, const how *h, pare_compute mode, int64_t n)
+{
+    layer y;
+    layer_make(&y, h);
+    const int64_t stride = h->cols + (int64_t)(rnd() % 4);
+    for (size_t i = 0; i < sizeof got / 4; i++) got[i] = 77.0f;
+    run(ctx, &y, 1, mode, n, x, stride, got, MAX_ROWS);
+    check_values(h, &y, mode, n, stride, pare_ctx_isa(ctx));
+    for (int64_t i = 0; i < MAX_N * MAX_ROWS; i++)
+        if (i / MAX_ROWS >= n || i % MAX_ROWS >= h->rows) assert_true(got[i] == 77.0f);
+    layer_free(&y);
+}
+
+static pare_ctx *ctx_new(const char *isa, int threads)
+{
+    pare_err err;
+    pare_ctx *ctx = NULL;
+    assert_ok(pare_ctx_new(&(pare_ctx_options){ .isa = isa, .threads = threads }, &ctx, &err));
+    return ctx;
+}
+
+static const pare_wkind kinds[] = { PARE_W_F32, PARE_W_F16, PARE_W_BF16, PARE_W_F8, PARE_W_I8, PARE_W_U8, PARE_W_U4, PARE_W_U3, PARE_W_U2, PARE_W_ANY };
+static const int64_t groups[] = { 128, 1 << 20, 64, 32, 24, 5, 1, 200, 256, 129 };
+static const int64_t lengths[] = { 1, 2, 3, 5, 31, 64, 127, 128, 129, 255, 300, 512, 513, 777, 1025, 1500 };
+
+static bool float_kind(pare_wkind kind)
+{
+    return kind <= PARE_W_BF16 || kind == PARE_W_ANY;
+}
+
+static void every_case(const char *isa, int threads, int times)
+{
+    pare_ctx *ctx = ctx_new(isa, threads);
+    for (int i = 0; i < times; i++) {
+        const pare_wkind kind = kinds[i % 10];
+        const int flavour = (int)(rnd() % 8);
+        how h = { .kind = kind, .rows = 1 + rnd() % MAX_ROWS, .cols = lengths[rnd() % 16], .group = groups[rnd() % 10], .scale_rows = 1,
+                  .scale_dtype = (pare_dtype[]){ PARE_F32, PARE_F16, PARE_BF16 }[rnd() % 3] };
+        if (flavour == 1) h.scale_rows = h.rows, h.group = h.cols;
+        if (flavour == 2) h.scale_rows = 16;
+        if (!float_kind(kind) && kind != PARE_W_F8) h.zero = flavour == 3 || flavour == 4, h.shift = flavour == 5;
+        h.perm = rnd() % 4 == 0;
+        h.act = rnd() % 5 ? PARE_ACT_NONE : (pare_act[]){ PARE_ACT_DYNAMIC_TOKEN, PARE_ACT_STATIC_TENSOR }[rnd() % 2];
+        one_case(ctx, &h, (pare_compute)(i / 10 % 3), 1 + rnd() % MAX_N);
+    }
+    pare_ctx_free(ctx);
+}
+
+static void test_values(void **unused)
+{
+    (void)unused;
+    const char *names[8];
+    bool here[8];
+    const int levels = pare_kernels_levels(names, here, 8);
+    fill_x();
+    for (int i = 0; i < levels; i++)
+        if (here[i]) every_case(names[i], 1 + i % 2, i == 0 ? 150 : 900);
+}
+
+/* Every length of columns near a word, a segment and a block. */
+static void test_tails(void **unused)
+{
+    (void)unused;
+    pare_ctx *ctx = ctx_new(NULL, 2);
+    fill_x();
+    for (int k = 0; k < 10; k++)
+        for (int64_t cols = 1; cols < 700; cols += cols < 20 || cols % 128 > 120 || cols % 128 < 5 ? 1 : 29)
+            one_case(ctx, &(how){ .kind = kinds[k], .rows = 1 + (cols * 7) % 37, .cols = cols, .group = 128, .scale_rows = 1, .scale_dtype = PARE_F16 },
+                     (pare_compute)(cols % 3), 9 + cols % 18);
+    pare_ctx_free(ctx);
+}
+
+static void test_same_bits(void **unused)
+{
+    (void)unused;
+    pare_ctx *one = ctx_new(NULL, 1), *three = ctx_new(NULL, 3);
+    fill_x();
+    for (int i = 0; i < 30; i++) {
+        const how h = { .kind = kinds[i % 10], .rows = 67, .cols = 900, .group = 128, .scale_rows = 1, .scale_dtype = PARE_BF16 };
+        const pare_compute mode = (pare_compute)(i / 10);
+        layer y;
+        layer_make(&y, &h);
+        run(one, &y, 1, mode, 50, x, 900, got, MAX_ROWS);
+        run(three, &y, 1, mode, 50, x, 900, again, MAX_ROWS);
+        for (int64_t t = 0; t < 50; t++) assert_memory_equal(got + t * MAX_ROWS, again + t * MAX_ROWS, 67 * 4);
+        for (int64_t first = 0; first < 40; first += 7) { /* a token among others: same bits wherever it stands */
+            run(three, &y, 1, mode, 9, x + first * 900, 900, again, MAX_ROWS);
+            for (int64_t t = 0; t < 9; t++) assert_memory_equal(got + (first + t) * MAX_ROWS, again + t * MAX_ROWS, 67 * 4);
+        }
+        layer_free(&y);
+    }
+    pare_ctx_free(one);
+    pare_ctx_free(three);
+}
+
+/* More layers than one region takes, of different kinds and cuts, sharing x; more tokens than are packed at a time. */
+static void test_many(void **unused)
+{
+    (void)unused;
+    enum { LAYERS = 20, N = 530, COLS = 260 };
+    pare_ctx *ctx = ctx_new(NULL, 3);
+    layer y[LAYERS];
+    float *in = need(N * COLS * 4), *all = need((size_t)N * LAYERS * MAX_ROWS * 4), *alone = need((size_t)N * MAX_ROWS * 4);
+    for (int i = 0; i < N * COLS; i++) in[i] = uniform();
+    for (int i = 0; i < LAYERS; i++)
+        layer_make(&y[i], &(how){ .kind = kinds[i % 10], .rows = 3 + i, .cols = COLS, .group = groups[i % 10], .scale_rows = 1, .scale_dtype = PARE_F32, .perm = i % 6 == 5 });
+    for (int mode = 0; mode < 3; mode++) {
+        run(ctx, y, LAYERS, (pare_compute)mode, N, in, COLS, all, LAYERS * MAX_ROWS);
+        for (int i = 0; i < LAYERS; i++) {
+            run(ctx, y + i, 1, (pare_compute)mode, N, in, COLS, alone, MAX_ROWS);
+            for (int64_t t = 0; t < N; t++) assert_memory_equal(all + (t * LAYERS + i) * MAX_ROWS, alone + t * MAX_ROWS, (size_t)y[i].l.w.rows * 4);
+        }
+    }
+    for (int i = 0; i < LAYERS; i++) layer_free(&y[i]);
+    free(in), free(all), free(alone);
+    pare_ctx_free(ctx);
+}
+
+static pare_status with_memory(void *arg)
+{
+    const pare_linear *l = arg;
+    pare_err err;
+    pare_workspace ws = { 0 };
+    pare_ctx *ctx = NULL;
+    pare_status st = pare_ctx_new(&(pare_ctx_options){ .threads = 2 }, &ctx, &err);
+    if (st == PARE_OK) st = pare_linear_gemm(ctx, &l, 1, PARE_COMPUTE_FAST, 20, x, 100, (float *[]){ got }, (int64_t[]){ MAX_ROWS }, &ws, &err);
+    pare_workspace_clear(&ws);
+    pare_ctx_free(ctx);
+    return st;
+}
+
+static void test_failures(void **unused)
+{
+    (void)unused;
+    pare_err err;
+    pare_workspace ws = { 0 };
+    pare_ctx *ctx = ctx_new(NULL, 3);
+    layer y;
+    layer_make(&y, &(how){ .kind = PARE_W_ANY, .rows = 66, .cols = 100 });
+    fill_x();
+    assert_true(test_every_allocation(with_memory, &y.l) > 1);
+    y.l.rows_user = NULL;
+    const pare_linear *l = &y.l;
+    float *at = got;
+    const int64_t stride = MAX_ROWS;
+    assert_error(pare_linear_gemm(ctx, &l, 1, PARE_COMPUTE_FAST, 20, x, 100, &at, &stride, &ws, &err), PARE_ERR_DATA, "no rows");
+    y.l.w.cols = (int64_t)1 << 40;
+    assert_error(pare_linear_gemm(ctx, &l, 1, PARE_COMPUTE_FAST, 20, x, 100, &at, &stride, &ws, &err), PARE_ERR_UNSUPPORTED, "1099511627776 columns");
+    y.l.w.cols = 0; /* nothing to add up */
+    y.l.rows_user = &y;
+    assert_ok(pare_linear_gemm(ctx, &l, 1, PARE_COMPUTE_FAST, 20, x, 100, &at, &stride, &ws, &err));
+    for (int i = 0; i < 20 * MAX_ROWS; i++) assert_true(i % MAX_ROWS >= 66 || got[i] == 0);
+    assert_ok(pare_linear_gemm(ctx, &l, 1, PARE_COMPUTE_FAST, 0, x, 100, &at, &stride, &ws, &err));
+    y.l.w.cols = 100;
+    pare_ctx_cancel(ctx);
+    assert_error(pare_linear_gemm(ctx, &l, 1, PARE_COMPUTE_FAST, 20, x, 100, &at, &stride, &ws, &err), PARE_ERR_CANCELLED, "cancel");
+    pare_workspace_clear(&ws);
+    layer_free(&y);
+    pare_ctx_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_values), cmocka_unit_test(test_tails), cmocka_unit_test(test_same_bits),
+                                        cmocka_unit_test(test_many), cmocka_unit_test(test_failures) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
