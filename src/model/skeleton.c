@@ -105,13 +105,27 @@ static bool shared(const pare_skeleton *s, const pare_gweight *w, size_t n)
     return false;
 }
 
+/* Weights that choose experts: matrices that no quantizer takes. */
+static bool *find_routers(pare_skeleton *s, const pare_graph *g)
+{
+    bool *router = pare_arena_alloc(&s->arena, g->weights.n + 1);
+    if (!router) return NULL;
+    memset(router, 0, g->weights.n + 1);
+    for (size_t i = 0; i < g->nodes.n; i++)
+        if (strcmp(g->nodes.at[i].op->name, "moe") == 0) router[g->nodes.at[i].w[0]] = true;
+    return router;
+}
+
 /* Every weight of the graph that a checkpoint must hold. */
 static void add_graph(pare_skeleton *s, const pare_graph *g)
 {
     const size_t before = s->rows.n;
+    const bool *router = find_routers(s, g);
+    if (!router) s->failed = true;
     for (size_t i = 0; i < g->weights.n && !s->failed; i++) {
         const pare_gweight *w = &g->weights.at[i];
-        const pare_skeleton_kind kind = w->role == PARE_GW_LINEAR ? PARE_SKEL_LINEAR : w->role == PARE_GW_HEAD ? PARE_SKEL_HEAD : PARE_SKEL_PARAMETER;
+        const bool linear = w->role == PARE_GW_LINEAR && !router[i];
+        const pare_skeleton_kind kind = linear ? PARE_SKEL_LINEAR : w->role == PARE_GW_HEAD ? PARE_SKEL_HEAD : PARE_SKEL_PARAMETER;
         if (w->optional) continue;
         pare_skel_add(s, kind, PARE_DTYPE_NONE, pare_skel_name(s, "%s", w->name), w->ndim, w->shape);
         if (!s->failed) s->rows.at[s->rows.n - 1].tied = w->tied != PARE_G_NONE || shared(s, w, before);
