@@ -226,3 +226,19 @@ W = "BartForConditionalGeneration"
 case("bart", W, vocab_size=101, d_model=48, encoder_layers=2, decoder_layers=3, encoder_attention_heads=4, decoder_attention_heads=3, encoder_ffn_dim=88,
      decoder_ffn_dim=77, max_position_embeddings=64, decoder_start_token_id=2, forced_eos_token_id=None, pad_token_id=1, bos_token_id=0, eos_token_id=2)
 case("bart_scale", W, "bart", scale_embedding=True, activation_function="relu", old=True)
+
+# ---------------------------------------------------------------------------------- more switches of the families above
+case("gptj_tied", "GPTJForCausalLM", "gptj", tie_word_embeddings=True, old=True)
+case("codegen_tied", "CodeGenForCausalLM", "codegen", tie_word_embeddings=True, layer_norm_epsilon=0.02)
+case("gpt_neox_linear", N, "gpt_neox", rope_parameters=rope("linear", factor=4.0, partial_rotary_factor=0.5), layer_norm_eps=0.02, old="neox")
+case("falcon_rw_32", F, "falcon_rw", num_attention_heads=32, hidden_size=128)          # slopes that bfloat16 rounds, as in the 1B model
+case("falcon_shared_alibi", F, "falcon_7b", alibi=True, num_attention_heads=5, hidden_size=60)
+case("bert_mlm_untied", "BertForMaskedLM", "bert_mlm", types=True, tie_word_embeddings=False)
+case("distilbert_heads", "DistilBertModel", "distilbert", n_heads=6, activation="gelu_new")
+case("mt5", "MT5ForConditionalGeneration", vocab_size=101, d_model=48, d_kv=12, d_ff=88, num_layers=2, num_decoder_layers=3, num_heads=4, pad_token_id=0,
+     eos_token_id=2, decoder_start_token_id=0)
+case("umt5", "UMT5ForConditionalGeneration", vocab_size=101, d_model=48, d_kv=16, d_ff=88, num_layers=2, num_decoder_layers=3, num_heads=4, pad_token_id=0,
+     eos_token_id=2, decoder_start_token_id=0, relative_attention_num_buckets=8, relative_attention_max_distance=20)
+case("mbart", "MBartForConditionalGeneration", vocab_size=101, d_model=48, encoder_layers=2, decoder_layers=3, encoder_attention_heads=4,
+     decoder_attention_heads=3, encoder_ffn_dim=88, decoder_ffn_dim=77, max_position_embeddings=64, decoder_start_token_id=5, forced_eos_token_id=None,
+     pad_token_id=1, bos_token_id=0, eos_token_id=2, scale_embedding=True)
