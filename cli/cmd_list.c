@@ -28,5 +28,5 @@ static const cli_flag flags[] = {{"markdown", 0, NULL, "as a Markdown table", fa
 
 const cli_command cli_cmd_list = {
     .name = "list", .args = "WHAT", .summary = "Show what this version knows",
-    .details = "WHAT is one of: schemes methods quantizers formats layouts archs kernels dtypes options support",
+    .details = "WHAT is one of: schemes methods quantizers formats layouts archs kernels ops tokenizers dtypes options support",
     .flags = flags, .min_args = 1, .max_args = 1, .run = run};

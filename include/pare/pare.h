@@ -525,9 +525,25 @@ typedef struct pare_similarity_result { int64_t texts; double cosine_mean, cosin
 PARE_API pare_status pare_evaluate_similarity(pare_session *s, pare_session *against, const char *text, size_t bytes, pare_similarity_result *out,
                                               pare_err *err);
 
+typedef struct pare_bench_options {
+    int64_t prompt;             /**< tokens of the prefill; 0 = 512 */
+    int64_t tokens;             /**< tokens decoded; 0 = 64 */
+    int64_t depth;              /**< positions that the cache holds when decoding begins; 0 = 16 */
+    int repeat;                 /**< the median of so many runs; 0 = 3 */
+} pare_bench_options;
+typedef struct pare_bench_result {
+    double prefill_tokens_per_s, decode_tokens_per_s;
+    double bytes_per_token;     /**< weights, and keys and values of the middle of the decoded stretch */
+    int64_t prompt, tokens, depth;
+} pare_bench_result;
+/** Prefill and decode of random tokens. */
+PARE_API pare_status pare_bench(pare_session *s, const pare_bench_options *options, pare_bench_result *out, pare_err *err);
+
 /** What this machine can do, measured now in about a second: read bandwidth and peak arithmetic with one and with all threads. */
 typedef struct pare_machine { double read_bytes_per_s[2], f32_flops[2], int8_ops[2], bf16_flops[2]; /**< [0] one thread, [1] all; 0 = not there */ } pare_machine;
 PARE_API pare_status pare_measure_machine(pare_ctx *ctx, pare_machine *out, pare_err *err);
+/** Kernels against those limits, in a few seconds: a row a kind of weight and mode. */
+PARE_API pare_status pare_bench_kernels(pare_ctx *ctx, const pare_machine *machine, pare_table **out, pare_err *err);
 
 /* -------------------------------------------------------------------------------------------------------- registries */
 

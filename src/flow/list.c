@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "flow/flow.h"
+#include "graph/graph.h"
 #include "kernel/kernel.h"
 #include "model/model.h"
+#include "text/text.h"
 #include <pare/report.h>
 
 static pare_status columns(pare_table *t, const char *const keys[], pare_err *err) {
@@ -112,11 +114,37 @@ static pare_status list_options(pare_ctx *ctx, pare_table *t, pare_err *err) {
     return st;
 }
 
+/* What an architecture is read for, and what a config.json must say to be one. */
 static pare_status list_archs(pare_ctx *ctx, pare_table *t, pare_err *err) {
-    pare_status st = columns(t, (const char *const[]){"name", "sizes", "runs", "about", NULL}, err);
+    pare_status st = columns(t, (const char *const[]){"name", "runs", "model_type", "about", NULL}, err);
     (void)ctx;
-    for (const pare_arch *const *a = pare_archs(); st == PARE_OK && *a; a++)
-        st = row(t, (const char *const[]){(*a)->name, "yes", "not in this version", (*a)->help}, err);
+    for (const pare_arch *const *a = pare_archs(); st == PARE_OK && *a; a++) {
+        pare_str types = {0};
+        for (const char *const *m = (*a)->model_types; m && *m; m++) pare_str_printf(&types, "%s%s", types.n ? " " : "", *m);
+        st = types.failed ? pare_no_memory(err, "model types", types.n)
+                          : row(t, (const char *const[]){(*a)->name, (*a)->graph ? "yes" : "sizes only", types.at, (*a)->help}, err);
+        pare_str_clear(&types);
+    }
+    return st;
+}
+
+static pare_status list_ops(pare_ctx *ctx, pare_table *t, pare_err *err) {
+    pare_status st = columns(t, (const char *const[]){"name", "gradient", "about", NULL}, err);
+    (void)ctx;
+    for (const pare_gop *const *o = pare_gops(); st == PARE_OK && *o; o++)
+        st = row(t, (const char *const[]){(*o)->name, (*o)->backward ? "yes" : "no", (*o)->help}, err);
+    return st;
+}
+
+static pare_status list_tokenizers(pare_ctx *ctx, pare_table *t, pare_err *err) {
+    pare_status st = columns(t, (const char *const[]){"name", "files", "about", NULL}, err);
+    (void)ctx;
+    for (const pare_tok_source *const *s = pare_tok_sources(); st == PARE_OK && *s; s++) {
+        pare_str files = {0};
+        for (const char *const *f = (*s)->files; f && *f; f++) pare_str_printf(&files, "%s%s", files.n ? " " : "", *f);
+        st = files.failed ? pare_no_memory(err, "file names", files.n) : row(t, (const char *const[]){(*s)->name, files.at, (*s)->help}, err);
+        pare_str_clear(&files);
+    }
     return st;
 }
 
@@ -130,18 +158,20 @@ static pare_status list_support(pare_ctx *ctx, pare_table *t, pare_err *err) {
         st = row(t, (const char *const[]){"layout", (*l)->name, (*l)->read ? "yes" : "no", (*l)->pack ? "yes" : "no", (*l)->schemes}, err);
     for (const pare_method *const *m = pare_methods(); st == PARE_OK && *m; m++)
         st = row(t, (const char *const[]){"method", (*m)->name, "", "yes", (*m)->help}, err);
+    for (const pare_arch *const *a = pare_archs(); st == PARE_OK && *a; a++)
+        if ((*a)->graph) st = row(t, (const char *const[]){"architecture", (*a)->name, "runs", "", (*a)->help}, err);
+    for (const pare_tok_source *const *s = pare_tok_sources(); st == PARE_OK && *s; s++)
+        st = row(t, (const char *const[]){"tokenizer", (*s)->name, "yes", "", (*s)->help}, err);
     return st;
 }
 
 static const struct { const char *name; pare_status (*fill)(pare_ctx *, pare_table *, pare_err *); } registries[] = {
     {"schemes", list_schemes}, {"methods", list_methods}, {"quantizers", list_quantizers}, {"formats", list_formats}, {"layouts", list_layouts},
     {"kernels", list_kernels}, {"dtypes", list_dtypes},   {"options", list_options},       {"support", list_support},
-    {"archs", list_archs}};
+    {"archs", list_archs},     {"ops", list_ops},         {"tokenizers", list_tokenizers}};
 
 pare_status pare_list(pare_ctx *ctx, const char *what, pare_table **out, pare_err *err) {
     *out = NULL;
-    if (strcmp(what, "ops") == 0)
-        return pare_fail(err, PARE_ERR_UNSUPPORTED, "list %s: this version does not run models yet, so it has none", what);
     for (size_t i = 0; i < sizeof registries / sizeof *registries; i++) {
         if (strcmp(registries[i].name, what) != 0) continue;
         pare_table *t = NULL;
@@ -155,5 +185,5 @@ pare_status pare_list(pare_ctx *ctx, const char *what, pare_table **out, pare_er
         return st;
     }
     pare_fail(err, PARE_ERR_USAGE, "list: there is no registry '%s'", what);
-    return pare_hint(err, "schemes methods quantizers formats layouts archs kernels dtypes options support");
+    return pare_hint(err, "schemes methods quantizers formats layouts archs kernels ops tokenizers dtypes options support");
 }

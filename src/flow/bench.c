@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pare_bench: how fast a session reads a prompt and writes on. */
+#include "flow/session.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_REPEAT = 99 };
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double median(double *v, int n)
+{
+    qsort(v, (size_t)n, sizeof *v, by_value);
+    return n % 2 ? v[n / 2] : 0.5 * (v[n / 2 - 1] + v[n / 2]);
+}
+
+/* Tokens [first, first + n) of the same random text for everyone. */
+static void random_ids(int32_t *ids, int64_t first, int64_t n, int64_t vocab)
+{
+    const uint64_t key = pare_rng_key(0, "bench");
+    for (int64_t i = 0; i < n; i++) ids[i] = (int32_t)(pare_rng_u64(key, (uint64_t)(first + i)) % (uint64_t)vocab);
+}
+
+/* The logits of the last of n tokens. */
+static pare_status feed(pare_session *s, int32_t *ids, uint8_t *want, int64_t n, float *logits, pare_err *err)
+{
+    memset(want, 0, (size_t)n);
+    want[n - 1] = 1;
+    const pare_batch batch = { .n = n, .ids = ids, .want = want };
+    return pare_engine_step(s->engine, &batch, logits, err);
+}
+
+static pare_status check_sizes(const pare_session *s, const pare_bench_result *r, int repeat, pare_err *err)
+{
+    const int64_t most = r->prompt > r->depth + r->tokens ? r->prompt : r->depth + r->tokens;
+    if (r->prompt < 1 || r->tokens < 1 || r->depth < 1 || repeat < 1 || repeat > MAX_REPEAT)
+        return pare_fail(err, PARE_ERR_USAGE, "a prompt of %lld, %lld tokens, depth %lld, %d runs: all from 1", (long long)r->prompt, (long long)r->tokens, (long long)r->depth, repeat);
+    if (most <= s->info.ctx) return PARE_OK;
+    pare_fail(err, PARE_ERR_USAGE, "%s: %lld positions, and the context has %lld", s->model->path, (long long)most, (long long)s->info.ctx);
+    return pare_hint(err, "a larger --ctx, or fewer tokens");
+}
+
+/* What attention reads for a token at this depth. */
+static double cache_bytes(const pare_session *s, double depth)
+{
+    return s->info.ctx > 0 ? (double)s->info.cache_bytes / (double)s->info.ctx * depth : 0;
+}
+
+pare_status pare_bench(pare_session *s, const pare_bench_options *options, pare_bench_result *out, pare_err *err)
+{
+    const pare_bench_options none = { 0 }, *o = options ? options : &none;
+    const int repeat = o->repeat ? o->repeat : 3;
+    double prefill[MAX_REPEAT], decode[MAX_REPEAT];
+    int32_t *ids = NULL;
+    uint8_t *want = NULL;
+    float *logits = NULL;
+    pare_status st;
+    *out = (pare_bench_result){ .prompt = o->prompt ? o->prompt : 512, .tokens = o->tokens ? o->tokens : 64, .depth = o->depth ? o->depth : 16 };
+    PARE_TRY(pare_session_need_decoder(s, "speed of decoding", err));
+    if (s->graph->encoder) PARE_FAIL(err, PARE_ERR_UNSUPPORTED, "%s: an encoder-decoder model is not timed yet by this command", s->model->path);
+    if (!o->prompt && out->prompt > s->info.ctx) out->prompt = s->info.ctx;
+    if (!o->tokens && out->depth + out->tokens > s->info.ctx) out->tokens = s->info.ctx - out->depth;
+    PARE_TRY(check_sizes(s, out, repeat, err));
+    const int64_t most = out->prompt > out->depth ? out->prompt : out->depth;
+    ids = pare_alloc((size_t)most * sizeof *ids);
+    want = pare_alloc((size_t)most);
+    logits = pare_alloc((size_t)s->graph->vocab * sizeof *logits);
+    if (!ids || !want || !logits) {
+        st = pare_no_memory(err, "benchmark", (size_t)s->graph->vocab * sizeof *logits);
+        goto out;
+    }
+    random_ids(ids, 0, most, s->graph->vocab);
+    pare_session_reset(s);
+    PARE_TRY(feed(s, ids, want, out->prompt, logits, err)); /* pages and buffers are there from now on */
+    for (int i = 0; i < repeat; i++) {
+        double start = pare_now();
+        pare_session_reset(s);
+        PARE_TRY(feed(s, ids, want, out->prompt, logits, err));
+        prefill[i] = pare_now() - start;
+        pare_session_reset(s);
+        PARE_TRY(feed(s, ids, want, out->depth, logits, err));
+        start = pare_now();
+        for (int64_t t = 0; t < out->tokens; t++) {
+            int32_t id;
+            random_ids(&id, out->depth + t, 1, s->graph->vocab);
+            PARE_TRY(feed(s, &id, want, 1, logits, err));
+        }
+        decode[i] = pare_now() - start;
+        pare_report_progress(s->ctx, "bench", NULL, (uint64_t)i + 1, (uint64_t)repeat, "runs");
+    }
+    out->prefill_tokens_per_s = (double)out->prompt / median(prefill, repeat);
+    out->decode_tokens_per_s = (double)out->tokens / median(decode, repeat);
+    out->bytes_per_token = (double)s->info.bytes_per_token + cache_bytes(s, (double)out->depth + 0.5 * (double)out->tokens);
+out:
+    pare_dealloc(ids);
+    pare_dealloc(want);
+    pare_dealloc(logits);
+    return st;
+}
