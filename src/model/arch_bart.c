@@ -68,16 +68,15 @@ static pare_gv layer(pare_graph *g, const bart_sizes *z, const bart_stack *s, pa
     return z->before ? x : norm(g, x, last);
 }
 
-/* A whole stack of module `prefix`encoder or `prefix`decoder; *table: its embedding. */
-static void stack(pare_graph *g, const bart_sizes *z, const pare_gnames *names, const char *prefix, bool decoder, pare_gw *table) {
+/* A whole stack of module `prefix`encoder or `prefix`decoder; *head: the table that the head is tied to. */
+static void stack(pare_graph *g, const bart_sizes *z, const pare_gnames *names, const char *prefix, bool decoder, pare_gw *head) {
     const bart_stack *s = &z->stack[decoder];
     const char *p = pare_g_text(g, "%s%s", prefix, decoder ? "decoder" : "encoder");
-    const char *const homes[] = {pare_g_text(g, "%sshared.weight", prefix), pare_g_text(g, "%s.embed_tokens.weight", p),
-                                 pare_g_text(g, "%s%s.embed_tokens.weight", prefix, decoder ? "encoder" : "decoder"), NULL};
+    const char *own = pare_g_text(g, "%s.embed_tokens.weight", p), *other = pare_g_text(g, "%s%s.embed_tokens.weight", prefix, decoder ? "encoder" : "decoder");
     const pare_gv memory = decoder ? pare_g_memory(g, z->model) : PARE_G_NONE;
-    *table = pare_g_table(g, pare_g_prefix(names, homes, ""), z->vocab, z->model);
+    const pare_gw table = pare_g_stack_table(g, names, own, pare_g_text(g, "%sshared.weight", prefix), other, z->vocab, z->model, head);
     const pare_gw places = pare_g_table(g, pare_g_text(g, "%s.embed_positions.weight", p), z->positions + 2, z->model);
-    pare_gv x = pare_g_add(g, pare_g_embed(g, pare_g_ids(g), *table, z->scale), pare_g_embed_positions(g, places, 2));
+    pare_gv x = pare_g_add(g, pare_g_embed(g, pare_g_ids(g), table, z->scale), pare_g_embed_positions(g, places, 2));
     x = norm(g, x, pare_g_text(g, "%s.layernorm_embedding", p));
     for (int64_t i = 0; i < s->layers && !g->failed; i++) {
         pare_g_layer(g, (int)i);

@@ -17,11 +17,11 @@ typedef struct bert_names {
 static const bert_names of_bert = {
     "encoder.layer", "attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "attention.output.LayerNorm",
     "intermediate.dense", "output.dense", "output.LayerNorm",
-    "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.decoder", {"cls.predictions.bias", "cls.predictions.decoder.bias", NULL}};
+    "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.decoder", {"cls.predictions.decoder.bias", "cls.predictions.bias", NULL}};
 static const bert_names of_roberta = {
     "encoder.layer", "attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "attention.output.LayerNorm",
     "intermediate.dense", "output.dense", "output.LayerNorm",
-    "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", {"lm_head.bias", "lm_head.decoder.bias", NULL}};
+    "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", {"lm_head.decoder.bias", "lm_head.bias", NULL}};
 static const bert_names of_distil = {
     "transformer.layer", "attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "sa_layer_norm", "ffn.lin1", "ffn.lin2", "output_layer_norm",
     "vocab_transform", "vocab_layer_norm", "vocab_projector", {"vocab_projector.bias", NULL, NULL}};

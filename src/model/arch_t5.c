@@ -133,15 +133,14 @@ static pare_gv feed_forward(pare_graph *g, const t5_graph *t, pare_gv x, const c
     return pare_g_add(g, x, pare_g_linear(g, h[0], pare_g_text(g, "%s.DenseReluDense.wo", p), z->model, z->ff, false));
 }
 
-/* Embedding, blocks, last norm. Returns the rows behind it; *table: the embedding. */
-static pare_gv stack(pare_graph *g, t5_graph *t, const pare_gnames *names, bool decoder, pare_gw *table) {
-    static const char *const homes[2][4] = {{"shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight", NULL},
-                                            {"shared.weight", "decoder.embed_tokens.weight", "encoder.embed_tokens.weight", NULL}};
+/* Embedding, blocks, last norm. Returns the rows behind it; *head: the table that the head is tied to. */
+static pare_gv stack(pare_graph *g, t5_graph *t, const pare_gnames *names, bool decoder, pare_gw *head) {
+    static const char *const own[] = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"};
     const char *name = decoder ? "decoder" : "encoder";
     const pare_gv memory = decoder ? pare_g_memory(g, t->z.model) : PARE_G_NONE;
     const int64_t layers = decoder ? t->z.decoder_layers : t->z.layers;
-    *table = pare_g_table(g, pare_g_prefix(names, homes[decoder], ""), t->z.vocab, t->z.model);
-    pare_gv x = pare_g_embed(g, pare_g_ids(g), *table, 1);
+    const pare_gw table = pare_g_stack_table(g, names, own[decoder], "shared.weight", own[!decoder], t->z.vocab, t->z.model, head);
+    pare_gv x = pare_g_embed(g, pare_g_ids(g), table, 1);
     for (int64_t i = 0; i < layers && !g->failed; i++) {
         const char *p = pare_g_text(g, "%s.block.%lld.layer", name, (long long)i);
         pare_g_layer(g, (int)i);

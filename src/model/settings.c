@@ -119,3 +119,10 @@ pare_gv pare_g_attend(pare_graph *g, const pare_gv qkv[3], const pare_attention 
     const pare_gv y = pare_g_attention(g, qkv[0], qkv[1], qkv[2], a, NULL, 0);
     return pare_g_linear(g, y, dense, hidden, a->heads * a->v_dim, bias);
 }
+
+pare_gw pare_g_stack_table(pare_graph *g, const pare_gnames *names, const char *own, const char *shared, const char *other, int64_t n, int64_t dim, pare_gw *head) {
+    const bool has_own = pare_names_has(names, own), has_shared = pare_names_has(names, shared), has_other = pare_names_has(names, other);
+    const pare_gw table = pare_g_table(g, has_own ? own : has_shared || !has_other ? shared : other, n, dim);
+    *head = has_own && has_shared ? pare_g_table(g, shared, n, dim) : table;
+    return table;
+}

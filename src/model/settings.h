@@ -35,6 +35,11 @@ pare_attention pare_attention_of(int64_t heads, int64_t kv_heads, int64_t dim, i
 pare_gv pare_g_mlp(pare_graph *g, pare_gv x, const char *up, const char *down, int64_t hidden, int64_t ffn, bool bias, pare_activation act);
 /* Embedding table `name` [n, dim]. */
 pare_gw pare_g_table(pare_graph *g, const char *name, int64_t n, int64_t dim);
+/*
+ * Embedding of one stack of an encoder-decoder: a table of its own counts where the checkpoint has one, as transformers does not tie two tensors that differ;
+ * else the shared one, else the other stack's. *head: the table that the head is tied to, the shared one before all.
+ */
+pare_gw pare_g_stack_table(pare_graph *g, const pare_gnames *names, const char *own, const char *shared, const char *other, int64_t n, int64_t dim, pare_gw *head);
 /* q, k and v, rotated or not, into attention and the dense layer after it. */
 pare_gv pare_g_attend(pare_graph *g, const pare_gv qkv[3], const pare_attention *a, const char *dense, int64_t hidden, bool bias);
 #endif
