@@ -16,9 +16,10 @@ typedef struct pare_linear {
     /* W8A8 checkpoints: activations are quantized as the checkpoint says, in every mode. */
     pare_act act;           /* PARE_ACT_NONE, DYNAMIC_TOKEN, STATIC_TENSOR */
     float act_scale;        /* STATIC_TENSOR */
-    /* W_ANY: f32 values of rows [row0, row0+rows). */
+    /* f32 values of rows [row0, row0+rows): W_ANY; and kinds whose exact values are not those of the kernels (exact_rows). */
     pare_status (*rows)(const struct pare_linear *l, int64_t row0, int64_t rows, float *out, pare_err *err);
     void *rows_user;
+    bool exact_rows;        /* quanto's shift in 16 bits: exact mode takes rows(), fast mode the codes. forward() makes gemm() see W_ANY then */
     uint64_t bytes;         /* that one decoded token reads: codes, scales, zeros */
     void *owned[6];         /* freed with pare_dealloc_aligned */
 } pare_linear;
@@ -35,7 +36,7 @@ pare_status pare_linear_transposed(pare_ctx *ctx, pare_linear *l, pare_dtype dty
  */
 pare_status pare_linear_begin(pare_linear *l, int64_t rows, int64_t cols, const pare_qtensor *like, pare_err *err);
 pare_status pare_linear_pack(pare_linear *l, const pare_kernels *k, int64_t row0, const pare_qtensor *q, pare_err *err);
-/* Codes, scales and zeros that lie in a file as a wmat says: borrowed as they are. Checks sizes. */
+/* Codes, scales and zeros that lie in a file as a wmat says (any alignment): borrowed as they are. Checks sizes and zeros. */
 pare_status pare_linear_view(pare_linear *l, const pare_wmat *w, pare_err *err);
 void pare_linear_clear(pare_linear *l);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the compute kernels read: a weight matrix as it lies in memory (a mapped file where the file's layout is this one), activations
- * as f32 or as blocks of int8. y[t][r] = sum_c W[r][c] x[t][c]. Kernels know pointers and numbers, no qtensor and no file.
+ * as f32 or as integers. y[t][r] = sum_c W[r][c] x[t][c]. Kernels know pointers and numbers, no qtensor and no file.
  */
 #ifndef PARE_KERNEL_WMAT_H
 #define PARE_KERNEL_WMAT_H
@@ -35,13 +35,35 @@ typedef struct pare_wmat {
     const float *shift;          /* same shape; instead of zero; NULL = none */
 } pare_wmat;
 
-/* Activations as int8: x[t][c] = q[t][c] * scale[t][c / block]; q in -127 ... 127. Rows are padded with zeros to a multiple of 64. */
-typedef struct pare_qact {
-    int64_t n, cols, stride;     /* stride: bytes between rows of q */
-    int64_t block, blocks;       /* columns a scale: PARE_ACT_BLOCK (fast mode) or cols (W8A8: per token); scales a row */
-    int8_t *q;
-    float *scale;                /* [n][blocks] */
-    int32_t *sum;                /* [n][ceil(cols / 32)] sums of q over runs of 32, for zero points */
-} pare_qact;
 #define PARE_ACT_BLOCK 128
+
+/*
+ * Activations as matvec_int reads them: integers q with one scale for PARE_ACT_BLOCK columns, x[c] = q[c] * scale[c / PARE_ACT_BLOCK],
+ * in the order in which the bytes of a weight kind want them. Fast mode has one limb: q is an int8. Exact mode has q of 24 (U4, U3,
+ * U2) or 28 bits (I8, U8) and a power of two as scale, so that x is off by at most 2^-23 or 2^-27 of the block's largest, and whole
+ * numbers are exact; q is split into balanced limbs, most significant first. The order of a token's limbs:
+ *
+ *   U4      unit of 128 columns: [limb 1 or 3][even columns, odd columns][64 int8]      q = (l0 * 256 + l1) * 256 + l2
+ *   U3 U2   unit of 256 columns: [limb 1 or 3][column % 4][64 int8]                     the same
+ *   I8 U8   unit of  32 columns: [limb 1 or 2][32 int16]                                q = l0 * 2^14 + l1
+ *
+ * so that a vector of 64 bytes of weights, masked and shifted, meets vectors of 64 bytes. Columns behind the last are 0.
+ * Column c belongs to lane (c / 8) % 16 (U4), (c / 16) % 16 (U3 U2), (c / 2) % 16 (I8 U8): one 32-bit word of these vectors. The sum of
+ * a row is the sum of its 16 lanes (pare_lanes_sum), and a lane is the sum, in the order of columns, of one term a segment (columns
+ * that share the scale of x and that of W):
+ *
+ *   term = (float)V * s, V = sum (u - zero) q exactly, s = the product of both scales (of x alone where a row has one scale: it is
+ *          multiplied at the end); I8 U8 exact: V = H * 2^14 + L, one sum a limb, and (float)H * 16384 + (float)L stands for (float)V
+ *          with `shift`: then also minus (float)(sum q) * (shift * scale of x)
+ */
+typedef struct pare_mvact {
+    int64_t n, cols, blocks;     /* tokens, columns, ceil(cols / PARE_ACT_BLOCK) */
+    int limbs;
+    const void *q;               /* token t begins at byte t * q_stride */
+    int64_t q_stride;
+    const float *scale;          /* [n][scale_stride], the last block doubled when their number is odd: units of two blocks */
+    int64_t scale_stride;
+    const int32_t *sum;          /* U4: [n][blocks][16 lanes], U3 U2: [n][blocks][8 lanes that the block has]: sum of q; else NULL */
+    int64_t sum_stride;
+} pare_mvact;
 #endif

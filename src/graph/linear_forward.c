@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The forward pass for a few tokens: activations are brought into the form that the layers want (once for layers that want the same),
+ * then rows of all layers are computed in one parallel loop. Many tokens go to pare_linear_gemm().
+ *
+ *   weights                      mode                       activations
+ *   f32 f16 f8, W_ANY            any                        f32
+ *   bf16                         fast, bf16 / exact         f32 rounded to bf16 / f32
+ *   codes                        fast, or act != NONE       int8 in blocks, or as the checkpoint says
+ *   codes                        exact, bf16                fixed point (kernel/wmat.h)
+ *   codes with a rounded shift   fast / exact, bf16         int8 in blocks / f32 times decoded rows
+ */
+#include <string.h>
+#include "graph/linear.h"
+
+enum { LAYERS = 16, ROWS_AT_ONCE = 8, CHUNKS = 16, CHUNK_LEAST = 32 << 10 };
+
+/* One form of the activations; layers that agree in all but the arrays share it. */
+typedef struct form {
+    enum { AS_FLOAT, AS_INT } as;
+    const int32_t *perm;
+    bool round;                  /* AS_FLOAT: to bf16 */
+    pare_wkind kind;             /* AS_INT: whose order (I8 for both byte kinds) */
+    int limbs;
+    pare_act act;
+    float act_scale;
+    pare_mvact q;
+    const float *x;              /* AS_FLOAT */
+    int64_t x_stride;
+    size_t at, bytes;            /* place in the workspace; 0 bytes: the caller's x serves */
+} form;
+
+typedef struct job {
+    pare_ctx *ctx;
+    pare_linear any[LAYERS];     /* layers with exact_rows as exact mode sees them */
+    const pare_linear *layer[LAYERS];
+    int form_of[LAYERS];
+    int64_t chunk_rows[LAYERS], first_chunk[LAYERS + 1];
+    int count, forms;
+    form form[LAYERS];
+    pare_compute mode;
+    int64_t n, cols;
+    const float *x;
+    int64_t x_stride;
+    float *const *y;
+    const int64_t *y_stride;
+    uint8_t *scratch;            /* one piece of scratch_bytes a thread */
+    size_t scratch_bytes;
+} job;
+
+static size_t up64(size_t n) { return (n + 63) & ~(size_t)63; }
+
+static bool is_codes(pare_wkind kind)
+{
+    return kind == PARE_W_I8 || kind == PARE_W_U8 || kind == PARE_W_U4 || kind == PARE_W_U3 || kind == PARE_W_U2;
+}
+
+static form form_for(const pare_linear *l, pare_compute mode)
+{
+    const pare_wkind kind = l->w.kind;
+    const bool bytes = kind == PARE_W_I8 || kind == PARE_W_U8;
+    form f = { .as = AS_FLOAT, .perm = l->perm };
+    if (!is_codes(kind)) {
+        f.round = kind == PARE_W_BF16 && mode != PARE_COMPUTE_EXACT;
+        return f;
+    }
+    f.as = AS_INT;
+    f.kind = bytes ? PARE_W_I8 : kind == PARE_W_U3 ? PARE_W_U2 : kind;
+    f.act = l->act;
+    f.act_scale = l->act == PARE_ACT_STATIC_TENSOR ? l->act_scale : 0.0f;
+    f.limbs = mode == PARE_COMPUTE_FAST || l->act != PARE_ACT_NONE ? 1 : bytes ? 2 : 3;
+    return f;
+}
+
+static bool same_form(const form *a, const form *b)
+{
+    return a->as == b->as && a->perm == b->perm && a->round == b->round && a->kind == b->kind && a->limbs == b->limbs && a->act == b->act &&
+           memcmp(&a->act_scale, &b->act_scale, sizeof a->act_scale) == 0;
+}
+
+/* Sizes and places inside the form's piece of the workspace. */
+static void lay_out(form *f, int64_t n, int64_t cols, uint8_t *base)
+{
+    if (f->as == AS_FLOAT) {
+        f->bytes = f->perm || f->round ? up64((size_t)cols * 4) * (size_t)n : 0;
+        f->x = (const float *)(const void *)(base + f->at);
+        f->x_stride = (int64_t)(up64((size_t)cols * 4) / 4);
+        return;
+    }
+    const bool bytes = f->kind == PARE_W_I8;
+    const int64_t unit = bytes ? 32 : f->kind == PARE_W_U4 ? 128 : 256, padded = (cols + unit - 1) / unit * unit;
+    const int64_t blocks = (cols + PARE_ACT_BLOCK - 1) / PARE_ACT_BLOCK;
+    f->q = (pare_mvact){ .n = n, .cols = cols, .blocks = blocks, .limbs = f->limbs, .q_stride = (int64_t)up64((size_t)(padded * f->limbs * (bytes ? 2 : 1))),
+                         .scale_stride = (blocks + 31) / 16 * 16, .sum_stride = bytes ? 0 : (blocks * (f->kind == PARE_W_U4 ? 16 : 8) + 15) / 16 * 16 };
+    const size_t q_bytes = (size_t)(f->q.q_stride * n), scale_bytes = (size_t)(f->q.scale_stride * n * 4), sum_bytes = (size_t)(f->q.sum_stride * n * 4);
+    f->bytes = q_bytes + scale_bytes + sum_bytes;
+    f->q.q = base + f->at;
+    f->q.scale = (const float *)(const void *)(base + f->at + q_bytes);
+    f->q.sum = bytes ? NULL : (const int32_t *)(const void *)(base + f->at + q_bytes + scale_bytes);
+}
+
+/* ----------------------------------------------------------------------------------------------------------- activations */
+
+/* line: one row of permuted x and one of integers. */
+static void fill_form(const job *j, const form *f, float *line, void *codes)
+{
+    const pare_kernels *k = j->ctx->kernels;
+    for (int64_t t = 0; t < j->n; t++) {
+        const float *x = j->x + t * j->x_stride;
+        if (f->perm) {
+            for (int64_t c = 0; c < j->cols; c++) line[c] = x[f->perm[c]];
+            x = line;
+        }
+        if (f->as == AS_FLOAT) {
+            float *out = (float *)(uintptr_t)f->x + t * f->x_stride;
+            if (!f->round) {
+                memcpy(out, x, (size_t)j->cols * 4);
+                continue;
+            }
+            k->f32_to_bf16(codes, x, j->cols);
+            k->bf16_to_f32(out, codes, j->cols);
+            continue;
+        }
+        float *scale = (float *)(uintptr_t)f->q.scale + t * f->q.scale_stride;
+        if (f->limbs > 1) {
+            k->act_fixed(x, j->cols, f->limbs == 2 ? 28 : 24, codes, scale);
+        } else {
+            const int64_t block = f->act == PARE_ACT_NONE ? PARE_ACT_BLOCK : j->cols;
+            k->act_int8(x, j->cols, block, f->act_scale, codes, scale);
+            for (int64_t b = 1; f->act != PARE_ACT_NONE && b < f->q.blocks; b++) scale[b] = scale[0];
+        }
+        for (int64_t b = f->q.blocks; b < f->q.scale_stride; b++) scale[b] = scale[f->q.blocks - 1];
+        k->act_arrange(f->kind, f->limbs, j->cols, codes, (uint8_t *)(uintptr_t)f->q.q + t * f->q.q_stride,
+                       f->q.sum ? (int32_t *)(uintptr_t)f->q.sum + t * f->q.sum_stride : NULL);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ rows */
+
+static pare_status decoded_rows(const job *j, int i, int64_t row0, int64_t rows, int worker, pare_err *err)
+{
+    const pare_linear *l = j->layer[i];
+    const form *f = &j->form[j->form_of[i]];
+    float *values = (float *)(void *)(j->scratch + (size_t)worker * j->scratch_bytes);
+    for (int64_t done = 0; done < rows; done += ROWS_AT_ONCE) {
+        const int64_t some = rows - done < ROWS_AT_ONCE ? rows - done : ROWS_AT_ONCE;
+        const pare_status st = l->rows(l, row0 + done, some, values, err);
+        if (st != PARE_OK) return st;
+        const pare_wmat w = { .kind = PARE_W_F32, .rows = some, .cols = j->cols, .row_bytes = j->cols * 4, .data = (const uint8_t *)values };
+        j->ctx->kernels->matvec_float(&w, 0, some, j->n, f->x, f->x_stride, j->y[i] + row0 + done, j->y_stride[i]);
+    }
+    return PARE_OK;
+}
+
+static pare_status chunk(void *arg, int64_t index, int worker, pare_err *err)
+{
+    const job *j = arg;
+    int i = 0;
+    while (index >= j->first_chunk[i + 1]) i++;
+    const pare_wmat *w = &j->layer[i]->w;
+    const int64_t row0 = (index - j->first_chunk[i]) * j->chunk_rows[i];
+    const int64_t rows = w->rows - row0 < j->chunk_rows[i] ? w->rows - row0 : j->chunk_rows[i];
+    const form *f = &j->form[j->form_of[i]];
+    float *y = j->y[i] + row0;
+    if (w->kind == PARE_W_ANY) return decoded_rows(j, i, row0, rows, worker, err);
+    if (f->as == AS_INT) j->ctx->kernels->matvec_int(w, row0, rows, &f->q, y, j->y_stride[i]);
+    else j->ctx->kernels->matvec_float(w, row0, rows, j->n, f->x, f->x_stride, y, j->y_stride[i]);
+    return PARE_OK;
+}
+
+/* About CHUNKS pieces of rows for all layers together, none very small, whatever the number of threads. */
+static void cut(job *j)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < j->count; i++) bytes += j->layer[i]->bytes;
+    uint64_t least = bytes / CHUNKS;
+    if (least < CHUNK_LEAST) least = CHUNK_LEAST;
+    for (int i = 0; i < j->count; i++) {
+        const pare_wmat *w = &j->layer[i]->w;
+        const uint64_t row = (uint64_t)(w->row_bytes > 0 ? w->row_bytes : 1);
+        const int64_t rows = (int64_t)(least / row / 8 + 1) * 8;
+        j->chunk_rows[i] = rows;
+        j->first_chunk[i + 1] = j->first_chunk[i] + (w->rows + rows - 1) / rows;
+    }
+}
+
+static pare_status some_layers(job *j, pare_workspace *ws, pare_err *err)
+{
+    size_t bytes = 0, line = up64((size_t)j->cols * 4);
+    void *base = NULL;
+    for (int i = 0; i < j->count; i++) {
+        const form f = form_for(j->layer[i], j->mode);
+        int at = 0;
+        while (at < j->forms && !same_form(&j->form[at], &f)) at++;
+        if (at == j->forms) {
+            j->form[at] = f;
+            j->form[at].at = bytes;
+            lay_out(&j->form[at], j->n, j->cols, NULL);
+            bytes += up64(j->form[at].bytes);
+            j->forms++;
+        }
+        j->form_of[i] = at;
+        if (j->layer[i]->w.kind == PARE_W_ANY) j->scratch_bytes = up64((size_t)j->cols * 4 * ROWS_AT_ONCE);
+    }
+    const size_t lines = bytes;
+    bytes += 2 * line;
+    const size_t scratch = bytes;
+    bytes += j->scratch_bytes * (size_t)j->ctx->threads;
+    const pare_status st = pare_workspace_need(ws, bytes, &base, err);
+    if (st != PARE_OK) return st;
+    j->scratch = (uint8_t *)base + scratch;
+    for (int f = 0; f < j->forms; f++) {
+        lay_out(&j->form[f], j->n, j->cols, base);
+        if (j->form[f].bytes) {
+            fill_form(j, &j->form[f], (float *)(void *)((uint8_t *)base + lines), (uint8_t *)base + lines + line);
+        } else {
+            j->form[f].x = j->x;
+            j->form[f].x_stride = j->x_stride;
+        }
+    }
+    cut(j);
+    return pare_parallel(j->ctx, j->first_chunk[j->count], chunk, j, err);
+}
+
+pare_status pare_linear_forward(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x,
+                                int64_t x_stride, float *const *y, const int64_t *y_stride, pare_workspace *ws, pare_err *err)
+{
+    if (n <= 0) return PARE_OK;
+    for (int i = 1; i < count; i++)
+        if (w[i]->w.cols != w[0]->w.cols)
+            return pare_fail(err, PARE_ERR_USAGE, "layers of %lld and %lld columns share an input", (long long)w[0]->w.cols, (long long)w[i]->w.cols);
+    for (int done = 0; done < count; done += LAYERS) {
+        job j = { .ctx = ctx, .count = count - done < LAYERS ? count - done : LAYERS, .mode = mode, .n = n, .cols = w[done]->w.cols, .x = x,
+                  .x_stride = x_stride, .y = y + done, .y_stride = y_stride + done };
+        for (int i = 0; i < j.count; i++) {
+            j.layer[i] = w[done + i];
+            if (!w[done + i]->exact_rows || mode == PARE_COMPUTE_FAST || w[done + i]->act != PARE_ACT_NONE) continue;
+            j.any[i] = *w[done + i];
+            j.any[i].w.kind = PARE_W_ANY;
+            j.layer[i] = &j.any[i];
+        }
+        const pare_status st = n <= PARE_MATVEC_MAX
+                                   ? some_layers(&j, ws, err)
+                                   : pare_linear_gemm(ctx, j.layer, j.count, mode, n, x, x_stride, j.y, j.y_stride, ws, err);
+        if (st != PARE_OK) return st;
+    }
+    return PARE_OK;
+}
