@@ -32,7 +32,7 @@ void check_act_fixed(const pare_kernels *ref, const pare_kernels *k)
                 }
                 assert_true(abs(b[i]) <= (bits == 24 ? 8355711 : 1 << 27));
                 if (most < 0x1p-100) assert_true(s == 0.0f && b[i] == 0);
-                else assert_true(fabs((double)x[i] - b[i] * (double)s) <= most * (bits == 24 ? 0x1p-23 : 0x1p-27));
+                else assert_true(fabs((double)x[i] - b[i] * (double)s) <= most * (bits == 24 ? 0x1.02p-23 : 0x1p-27));
             }
         }
 }
