@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keys and values that attention looks back at. One cache an attention layer; in it, for each sequence slot, keys [kv_heads][cap][k_dim] and
+ * values [kv_heads][cap][v_dim]: a head's positions lie together, so that attending to them is one stream. f32, f16, bf16, or int8 with one scale
+ * a head and position (max |x| / 127). Every position is kept, also where a window would let old ones go: forgetting the tail
+ * (truncation) then needs nothing, and windows only skip them.
+ *
+ * Address space for all `cap` positions is taken when a slot is first used; the system gives pages as positions are written, so an unused context
+ * costs nothing.
+ */
+#ifndef PARE_GRAPH_KVCACHE_H
+#define PARE_GRAPH_KVCACHE_H
+#include "graph/graph.h"
+
+typedef struct pare_kvslot {
+    int64_t cap;               /* positions there is room for */
+    uint8_t *k, *v;
+    float *k_scale, *v_scale;  /* [kv_heads][cap], int8 only */
+} pare_kvslot;
+
+typedef struct pare_kvcache {
+    pare_dtype dtype;
+    int64_t kv_heads, k_dim, v_dim;
+    bool cross;                /* holds an encoder's rows: sized by the text */
+    int64_t n_slots;
+    pare_kvslot *slots;
+} pare_kvcache;
+
+bool pare_kv_dtype_ok(pare_dtype dtype);
+pare_status pare_kv_init(pare_kvcache *c, const pare_gcache *shape, pare_dtype dtype, int64_t slots, pare_err *err);
+void pare_kv_clear(pare_kvcache *c);
+/* Bytes of `positions` of one slot; false when they overflow. */
+bool pare_kv_bytes(const pare_kvcache *c, int64_t positions, uint64_t *bytes);
+/* Room for `positions` of a slot; what was there is lost when it has to grow. */
+pare_status pare_kv_reserve(pare_kvcache *c, int64_t slot, int64_t positions, pare_err *err);
+/* Rows of one head: k [n] rows k_stride apart, v likewise, to positions pos ... pos + n - 1. */
+void pare_kv_write(const pare_kvcache *c, const pare_kernels *kernels, int64_t slot, int64_t head, int64_t pos, int64_t n, const float *k, int64_t k_stride,
+                   const float *v, int64_t v_stride);
+#endif

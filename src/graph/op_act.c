@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* y = act(x); the functions are those of pare_activation. */
+#include "graph/op.h"
+
+typedef struct attr { pare_activation kind; } attr;
+
+static pare_status shape(pare_graph *g, pare_gnode *node, pare_err *err)
+{
+    pare_status st = pare_op_arity(g, node, 1, 0, 1, err);
+    return st != PARE_OK ? st : pare_op_same_shape(g, node, err);
+}
+
+typedef struct job { const pare_kernels *k; float *y; const float *x; int64_t cols; pare_activation kind; } job;
+
+static void rows_of(const void *arg, int64_t row0, int64_t rows)
+{
+    const job *j = arg;
+    j->k->activate(j->y + row0 * j->cols, j->x + row0 * j->cols, rows * j->cols, j->kind);
+}
+
+static pare_status forward(pare_exec *x, const pare_gnode *node, pare_err *err)
+{
+    const job j = { x->k, pare_x_value(x, node->out[0]), pare_x_value(x, node->in[0]), pare_x_cols(x, node->out[0]), ((const attr *)node->attr)->kind };
+    return pare_x_each(x, pare_op_rows(x, node), j.cols, rows_of, &j, err);
+}
+
+pare_gv pare_g_act(pare_graph *g, pare_gv x, pare_activation kind)
+{
+    const attr a = { kind };
+    return pare_g_node(g, "act", &x, 1, NULL, 0, &a, sizeof a, NULL, 1);
+}
+
+const pare_gop pare_gop_act = { .name = "act", .help = "activation function", .shape = shape, .forward = forward, .inplace = pare_op_always };
