@@ -20,9 +20,9 @@ typedef enum pare_activation {
  * softmax(scale * q k^T + ...) v for the query heads that share one key/value head (grouped-query attention). For query t and head h:
  *   s[j] = scale * <q, k_j>;  s = softcap > 0 ? softcap * tanh(s / softcap) : s;  s += alibi[h] * (key_pos[j] - q_pos[t]) + bias[h][t][j]
  *   over the keys j in [first[t], last[t]);  out = sum_j softmax(s)_j v_j;  with a sink, exp(sink[h]) joins the denominator.
- * An empty range gives zeros, and so does one whose scores are all -inf. NaN in a query's scores gives NaN in its result only.
- * Sums run over keys in blocks in f32 (online softmax). A result depends on the call's shape in its last bits, on nothing else: cut
- * work into calls by shape, never by the number of threads.
+ * An empty range gives zeros, and so does one whose scores are all -inf. NaN in a query's scores gives NaN in its result only; NaN or inf
+ * in a value may reach queries of the call that do not see it. Sums run over blocks of keys in f32 (online softmax). A query's bits do not
+ * depend on which heads are in the call, and on the number of queries only in whether it is small: heads may be shared out among threads.
  */
 typedef struct pare_attend {
     int64_t queries, heads, dim, v_dim;

@@ -2,6 +2,7 @@
 /*
  * Attention by blocks of keys with an online softmax (arXiv 1805.02867, 2205.14135). A block of keys and values is made f32 once for up to
  * ROWS rows; a row is a query of one head. Each row keeps its largest score m and its sum l of e^(s - m); out holds the unnormalized result:
+ * Blocks begin at multiples of their size, so that a row's result does not depend on the rows beside it:
  *   m' = max(m, max s);  p = e^(s - m');  l = l e^(m - m') + sum p;  out = out e^(m - m') + p v
  */
 #include "kernel/level.h"
@@ -71,7 +72,7 @@ void PARE_REF(attend)(const pare_attend *a)
             m[r - r0] = -INFINITY;
             l[r - r0] = 0.0f;
         }
-        for (int64_t b = begin; b < end; b += keys) {
+        for (int64_t b = begin / keys * keys; b < end; b += keys) {
             const int64_t count = end - b < keys ? end - b : keys;
             for (int64_t j = 0; j < count; j++) {
                 pare_attend_load(k + j * a->dim, a->k, (b + j) * a->k_stride, a->dim, a->dtype);

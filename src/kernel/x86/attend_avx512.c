@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* attend with AVX-512: 16 floats a vector, tiles of 12 rows x 2 vectors in 24 of 32 registers. */
+#include <immintrin.h>
+#include <stdint.h>
+#include "kernel/nn.h"
+
+typedef __m512 vec;
+typedef __mmask16 vmask;
+enum { W = 16, MR = 12 };
+#define NAME pare_attend_avx512
+
+static inline vec v_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline void v_store(float *p, vec x) { _mm512_storeu_ps(p, x); }
+static inline vec v_set1(float x) { return _mm512_set1_ps(x); }
+static inline vec v_add(vec a, vec b) { return _mm512_add_ps(a, b); }
+static inline vec v_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+static inline vec v_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+static inline vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+/* 2^n from t = n + PARE_ROUND_F32 */
+static inline vec v_pow2_of(vec t) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(t), _mm512_set1_epi32(127 - 0x4b400000)), 23)); }
+/* x < bound ? 0 : y */
+static inline vec v_zero_below(vec y, vec x, vec bound) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, bound, _CMP_NLT_UQ), y); }
+/* the first n of W */
+static inline vmask v_mask(int64_t n) { return (vmask)((1u << n) - 1u); }
+static inline vec v_load_part(const float *p, vmask m) { return _mm512_maskz_loadu_ps(m, p); }
+static inline void v_store_part(float *p, vmask m, vec x) { _mm512_mask_storeu_ps(p, m, x); }
+
+static inline __m256 v_fold(vec x) { return _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1)); }
+
+/* Sums of four vectors. */
+static inline __m128 v_sums(vec a, vec b, vec c, vec d)
+{
+    const __m256 x = _mm256_hadd_ps(_mm256_hadd_ps(v_fold(a), v_fold(b)), _mm256_hadd_ps(v_fold(c), v_fold(d)));
+    return _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+}
+
+static inline float v_sum_of(vec x)
+{
+    const __m256 y = v_fold(x);
+    const __m128 h = _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1)), q = _mm_add_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+
+static inline float v_max_of(vec x)
+{
+    const __m256 y = _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+    const __m128 h = _mm_max_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1)), q = _mm_max_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
+}
+
+/* Sixteen stored elements. */
+static inline __attribute__((always_inline)) vec v_get(const void *p, int64_t i, pare_dtype dtype)
+{
+    if (dtype == PARE_F32) return _mm512_loadu_ps((const float *)p + i);
+    if (dtype == PARE_F16) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)((const uint16_t *)p + i)));
+    if (dtype == PARE_BF16)
+        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)((const uint16_t *)p + i))), 16));
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)((const int8_t *)p + i))));
+}
+
+void pare_attend_ref_at_avx2(const pare_attend *a);
+#include "kernel/x86/attend_x86.h"
