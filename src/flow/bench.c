@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/roof.h"
+
 enum { MAX_REPEAT = 99 };
 
 static int by_value(const void *a, const void *b)
@@ -100,4 +102,19 @@ out:
     pare_dealloc(want);
     pare_dealloc(logits);
     return st;
+}
+
+pare_status pare_measure_machine(pare_ctx *ctx, pare_machine *out, pare_err *err)
+{
+    pare_roof roof;
+    const pare_status st = pare_roof_measure(ctx, 1.0, 0, &roof, err);
+    memset(out, 0, sizeof *out);
+    if (st != PARE_OK) return st;
+    for (int i = 0; i < 2; i++) {
+        out->read_bytes_per_s[i] = roof.read[i];
+        out->f32_flops[i] = roof.ops[PARE_ROOF_F32][i];
+        out->int8_ops[i] = roof.ops[PARE_ROOF_I8][i];
+        out->bf16_flops[i] = roof.ops[PARE_ROOF_BF16][i];
+    }
+    return PARE_OK;
 }
