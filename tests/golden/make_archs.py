@@ -84,7 +84,8 @@ def old_keys(config, style):
     if style == "gemma3":
         config["rope_local_base_freq"] = r["sliding_attention"]["rope_theta"]
         config["sliding_window_pattern"] = 3
-        config.pop("layer_types")
+        for key in ("layer_types", "_sliding_window_pattern"):
+            config.pop(key)
         r = r["full_attention"]
     r = dict(r)
     if "rope_theta" in r:
