@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+# pare bench: keys and sane numbers. Speed itself is measured by `make bench`, never asserted here.
+. "$SRC/tests/cli/lib.sh" || exit 1
+expect 0 "$PARE" bench "$DEMO" --prompt 32 -n 8 --repeat 1 --json
+for key in prefill_tokens_per_s decode_tokens_per_s bytes_per_token read_bandwidth_bytes_per_s roofline_fraction; do
+    awk -v v="$(json stdout $key)" 'BEGIN { exit !(v > 0) }' || fail "$key: '$(json stdout $key)'"
+done
+grep -q '"mode": "exact"' stdout || fail "both modes"
+expect 0 "$PARE" bench "$DEMO" --prompt 16 -n 4 --repeat 1 --exact
+grep -q "read bandwidth" stdout || fail "the machine is not shown"
+expect_error 2 "positions" "$PARE" bench "$DEMO" --prompt 100000 --repeat 1
+expect_error 2 "--repeat" "$PARE" bench "$DEMO" --repeat 0
+exit 0
