@@ -1,35 +1,52 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# What `make demo` shows: the bundled model at 8, 4 and 2 bits, what that costs, and one heat map.
+# What `make demo` shows: the bundled model at 16, 8, 4 and 2 bits: bytes, error of the weights, perplexity of a text that it never saw, what it writes.
 set -eu
 cd "$(dirname "$0")/.."
 pare=${PARE:-build/pare}
 model=models/demo
+text=$model/heldout.txt
 out=${DEMO_OUT:-build/demo}
 tensor=model.layers.0.mlp.down_proj.weight
+prompt="And it came to pass"
 mkdir -p "$out"
 
 # value FILE KEY: a number of a one-level JSON document
 value() { sed -n "s/^ *\"$2\": \([-0-9.e+]*\),\{0,1\}$/\1/p" "$1" | head -n 1; }
+# measure FOLDER NAME: perplexity and distance from the original
+measure() { "$pare" eval "$1" --text "$text" --ctx 512 --windows 20 --against "$model" --json --quiet >"$out/$2.eval.json"; }
 
 echo "The demo model: a small Llama trained on the King James Bible ($model/README.md)"
 "$pare" inspect "$model" | tail -n 3
 echo
-echo "Quantized, each into a complete folder in the compressed-tensors layout:"
-printf '  %-10s %12s %10s %18s %12s %16s\n' scheme bytes "of BF16" "bits per weight" "noise (dB)" "relative error"
+echo "Quantized, each into a complete folder in the compressed-tensors layout, and run on $text:"
+printf '  %-10s %10s %9s %16s %11s %11s %9s %9s\n' scheme bytes "of BF16" "bits per weight" "noise (dB)" perplexity "KL" "same top"
+measure "$model" W16
+bytes=$(stat -c %s "$model/model.safetensors")
+printf '  %-10s %10d %8.1f%% %16s %11s %11.3f %9s %9s\n' BF16 "$bytes" 100 16 - "$(value "$out/W16.eval.json" perplexity)" - -
 for scheme in W8A16 W4A16:g64 W2A16:g32; do
     name=$(echo "$scheme" | tr : -)
     "$pare" quantize "$model" -o "$out/$name" --scheme "$scheme" --overwrite --json --quiet >"$out/$name.json"
+    measure "$out/$name" "$name"
     awk -v s="$scheme" -v o="$(value "$out/$name.json" output_bytes)" -v i="$(value "$out/$name.json" input_bytes)" \
-        -v b="$(value "$out/$name.json" bits_per_weight)" -v n="$(value "$out/$name.json" sqnr_db)" \
-        'BEGIN { printf "  %-10s %12d %9.1f%% %18.3f %12.2f %15.2f%%\n", s, o, 100 * o / i, b, -n, 100 * 10 ^ (-n / 20) }'
+        -v b="$(value "$out/$name.json" bits_per_weight)" -v n="$(value "$out/$name.json" sqnr_db)" -v p="$(value "$out/$name.eval.json" perplexity)" \
+        -v k="$(value "$out/$name.eval.json" kl_mean)" -v t="$(value "$out/$name.eval.json" top1_agreement)" \
+        'BEGIN { printf "  %-10s %10d %8.1f%% %16.3f %11.2f %11.3f %9.4f %8.1f%%\n", s, o, 100 * o / i, b, -n, p, k, 100 * t }'
 done
 echo
-echo "Noise is that of the quantized weights: 20 dB less is a tenth of the error. Two bits need a better method than rounding."
+echo "Perplexity: how many words the model hesitates between, so lower is better. KL: how far its predictions moved, in nats."
+echo "Eight bits cost nothing that can be seen, four a little; two need a better method than rounding."
+echo
+echo "What it writes after \"$prompt\":"
+for name in W16 W8A16 W4A16-g64 W2A16-g32; do
+    folder=$out/$name
+    [ $name != W16 ] || folder=$model
+    printf '  %-10s %s\n' "$name" "$("$pare" run "$folder" -p "$prompt" -n 28 --quiet | tr '\n' ' ')"
+done
 echo
 echo "$tensor at 4 bits, as heat maps:"
 "$pare" tensor "$model:$tensor" --scheme W4A16:g64 --plot "$out/heatmap.png" >"$out/tensor.txt"
 tail -n 1 "$out/tensor.txt"
 echo "heat map: $out/heatmap.png"
 echo
-echo "Next: $pare compare $model $out/W4A16-g64   or   $pare lesson 1"
+echo "Next: $pare compare $model $out/W4A16-g64   or   $pare bench $out/W4A16-g64   or   $pare lesson 1"
