@@ -179,7 +179,7 @@ pare_gv pare_decoder_mlp(pare_graph *g, const pare_decoder *d, pare_gv x, const 
 void pare_decoder_read_moe(pare_graph *g, const pare_jval *config, const pare_decoder *d, const char *experts_keys, int64_t experts, int64_t top, pare_moe *out)
 {
     memset(out, 0, sizeof *out);
-    const pare_set_int wanted[] = {{experts_keys, &out->experts, experts, 1, 1 << 16}, {"num_experts_per_tok", &out->top, top, 1, 1 << 16}, {NULL, NULL, 0, 0, 0}};
+    const pare_set_int wanted[] = {{experts_keys, &out->experts, experts, 1, 4096}, {"num_experts_per_tok", &out->top, top, 1, 64}, {NULL, NULL, 0, 0, 0}};
     pare_g_ints(g, config, wanted);
     out->act = d->act;
     out->softmax_first = true;

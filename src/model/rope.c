@@ -54,7 +54,8 @@ static rope_source find_source(pare_graph *g, const pare_jval *config, const cha
     /* Old Gemma 3 configs: rope_scaling is about the layers that see everything. */
     if (layer_type && strcmp(layer_type, "full_attention") != 0) old = NULL;
     s.block = is_object(old) ? old : is_object(own) ? own : NULL;
-    s.second = is_object(old) && is_object(own) ? own : NULL;
+    /* The old block takes the place of the new one; with one a kind of layer it is laid over it. */
+    s.second = layer_type && is_object(old) && is_object(own) ? own : NULL;
     return s;
 }
 
@@ -174,7 +175,8 @@ static void scale_dynamic(pare_graph *g, const rope_source *s, int64_t dim, pare
 
 static const char *type_of(const rope_source *s)
 {
-    const char *type = pare_j_text(key(s, "rope_type"), pare_j_text(key(s, "type"), "default"));
+    const char *second = pare_j_text(pare_j_get(s->second, "rope_type"), pare_j_text(pare_j_get(s->second, "type"), "default"));
+    const char *type = pare_j_text(pare_j_get(s->block, "rope_type"), pare_j_text(pare_j_get(s->block, "type"), second));
     const bool phi3 = pare_j_type(key(s, "short_factor")) == PARE_J_ARRAY; /* early Phi-3 said "su" or "yarn" */
     return strcmp(type, "su") == 0 || (strcmp(type, "yarn") == 0 && phi3) ? "longrope" : type;
 }
