@@ -61,7 +61,8 @@ typedef struct pare_segment {
 } pare_segment;
 
 typedef struct pare_rope_table { pare_rope rope; float *cos, *sin; } pare_rope_table;                 /* [chunk][dim / 2] */
-typedef struct pare_bias_table { pare_gw w; int64_t buckets, distance, heads, reach; bool both; float *at; } pare_bias_table; /* [heads][2 * reach + 1] by key - query */
+/* [heads][2 * reach + 1] by key - query; with slopes [heads][reach + 1] by key */
+typedef struct pare_bias_table { pare_gw w; int64_t buckets, distance, heads, reach; bool both; const float *slopes; float factor; float *at; } pare_bias_table;
 typedef struct pare_query_block { int32_t run; int32_t n; int64_t row0; } pare_query_block;
 typedef struct pare_node_time { double seconds; uint64_t calls, bytes, macs; } pare_node_time;
 

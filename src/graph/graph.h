@@ -198,6 +198,7 @@ typedef struct pare_attention {
     int cache;                        /* index of a pare_gcache; -1: keys and values of this step only (encoders; never in a decoder) */
     bool cross;                       /* k, v come from `memory` rows and are kept by pare_engine_encode(); cache may be -1: it is made */
     const float *alibi;               /* [heads] slopes, arena; or NULL */
+    float alibi_bf16;                 /* Falcon: the bias of the key at position j is instead alibi_bf16 * bf16(bf16(slope) * bf16(j)); 0 = no */
     /* T5: bias[h][q][k] = table[bucket(k - q)][h]; the table is weight 0 of the node */
     int64_t rel_buckets, rel_distance; bool rel_bidirectional;
     bool sink;                        /* last weight of the node: [heads] */

@@ -38,6 +38,7 @@ static pare_status check_inputs(pare_graph *g, const pare_gnode *node, const par
                          pare_g_shape_text(g, node->in[0], q), pare_g_shape_text(g, node->in[1], k), pare_g_shape_text(g, node->in[2], v), (long long)a->heads,
                          (long long)a->dim, (long long)a->v_dim, (long long)a->kv_heads, a->cross ? " of the encoder" : "");
     if (a->window < 0 || a->chunk < 0 || !(a->softcap >= 0.0f)) return pare_fail(err, PARE_ERR_FORMAT, "window %lld, chunk %lld, cap %g", (long long)a->window, (long long)a->chunk, (double)a->softcap);
+    if (a->alibi_bf16 > 0 && (!a->alibi || a->rel_buckets > 0)) return pare_fail(err, PARE_ERR_USAGE, "rounded slopes without slopes, or beside buckets");
     if (a->cross && (a->causal || a->window || a->chunk || a->alibi || a->rel_buckets))
         return pare_fail(err, PARE_ERR_UNSUPPORTED, "cross-attention that looks at positions");
     return PARE_OK;
@@ -191,10 +192,13 @@ static pare_status attend_block(void *arg, int64_t i, int worker, pare_err *err)
     }
     pare_attend at = { .queries = b->n, .heads = h1 - h0, .dim = a->dim, .v_dim = a->v_dim, .q = j->q + (b->row0 * a->heads + h0) * a->dim,
                        .q_stride = a->heads * a->dim, .q_head = a->dim, .keys = to - from, .first = firsts, .last = lasts, .q_pos = at_pos, .scale = a->scale,
-                       .softcap = a->softcap, .alibi = a->alibi ? a->alibi + h0 : NULL, .sink = j->sink ? j->sink + h0 : NULL,
+                       .softcap = a->softcap, .alibi = a->alibi && !j->bias ? a->alibi + h0 : NULL, .sink = j->sink ? j->sink + h0 : NULL,
                        .out = j->out + (b->row0 * a->heads + h0) * a->v_dim, .out_stride = a->heads * a->v_dim, .out_head = a->v_dim,
                        .scratch = e->attend + (int64_t)worker * e->attend_floats };
-    if (j->bias) { /* bias of (query, key) = table[head][key - query + reach]: one step along the keys, one back along the queries */
+    if (j->bias && j->bias->slopes) { /* of key: table[head][key] */
+        at.bias_head = j->bias->reach + 1;
+        at.bias = j->bias->at + h0 * at.bias_head + from;
+    } else if (j->bias) { /* bias of (query, key) = table[head][key - query + reach]: one step along the keys, one back along the queries */
         at.bias_head = 2 * j->bias->reach + 1;
         at.bias_query = -1;
         at.bias = j->bias->at + h0 * at.bias_head + j->bias->reach + from - pos;
@@ -210,7 +214,7 @@ static pare_status forward(pare_exec *x, const pare_gnode *node, pare_err *err)
     pare_engine *e = x->engine;
     attend_job j = { .x = x, .a = a, .q = pare_x_value(x, node->in[0]), .out = pare_x_value(x, node->out[0]),
                      .cache = a->cache >= 0 ? &e->caches[a->cache] : NULL, .sink = a->sink ? pare_x_vector(x, node->w[node->n_w - 1]) : NULL,
-                     .bias = a->rel_buckets > 0 ? &e->biases.at[e->node_table[pare_node_index(x, node)]] : NULL };
+                     .bias = a->rel_buckets > 0 || a->alibi_bf16 > 0 ? &e->biases.at[e->node_table[pare_node_index(x, node)]] : NULL };
     if (!a->cross) {
         j.k = pare_x_value(x, node->in[1]);
         j.v = pare_x_value(x, node->in[2]);

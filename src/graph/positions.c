@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What depends on positions alone and is shared by nodes: cosines and sines of rotary embeddings, and T5's relative biases. Nodes whose
+ * What depends on positions alone and is shared by nodes: cosines and sines of rotary embeddings, T5's relative biases, Falcon's ALiBi. Nodes whose
  * frequencies are equal share one table, so a model of 32 layers works out each angle once a chunk.
  *
  * Angles are float32 products, position * inv_freq, as PyTorch models compute them; then cos, sin, times `scale`.
@@ -35,14 +35,18 @@ static pare_status plan_rope(pare_engine *e, const pare_rope *r, int32_t *index,
 static pare_status plan_bias(pare_engine *e, const pare_gnode *node, int32_t *index, pare_err *err)
 {
     const pare_attention *a = node->attr;
+    const pare_gw w = a->rel_buckets > 0 ? node->w[0] : PARE_G_NONE;
+    const float *slopes = a->rel_buckets > 0 ? NULL : a->alibi;
     for (size_t i = 0; i < e->biases.n; i++) {
         const pare_bias_table *b = &e->biases.at[i];
-        if (b->w == node->w[0] && b->buckets == a->rel_buckets && b->distance == a->rel_distance && b->both == a->rel_bidirectional) {
+        if (b->w == w && b->buckets == a->rel_buckets && b->distance == a->rel_distance && b->both == a->rel_bidirectional && b->slopes == slopes &&
+            b->factor == a->alibi_bf16) {
             *index = (int32_t)i;
             return PARE_OK;
         }
     }
-    const pare_bias_table b = { .w = node->w[0], .buckets = a->rel_buckets, .distance = a->rel_distance, .heads = a->heads, .both = a->rel_bidirectional };
+    const pare_bias_table b = { .w = w, .buckets = a->rel_buckets, .distance = a->rel_distance, .heads = a->heads, .both = a->rel_bidirectional,
+                                .slopes = slopes, .factor = a->alibi_bf16 };
     if (!PARE_VEC_PUSH(&e->biases, b)) return pare_no_memory(err, "bias tables", sizeof b);
     *index = (int32_t)e->biases.n - 1;
     return PARE_OK;
@@ -58,9 +62,9 @@ pare_status pare_tables_plan(pare_engine *e, pare_err *err)
         const pare_gnode *node = &g->nodes.at[i];
         e->node_table[i] = -1;
         if (node->op == &pare_gop_rope && (st = plan_rope(e, node->attr, &e->node_table[i], err)) != PARE_OK) return st;
-        if (node->op == &pare_gop_attention && ((const pare_attention *)node->attr)->rel_buckets > 0 &&
-            (st = plan_bias(e, node, &e->node_table[i], err)) != PARE_OK)
-            return st;
+        if (node->op != &pare_gop_attention) continue;
+        const pare_attention *a = node->attr;
+        if ((a->rel_buckets > 0 || a->alibi_bf16 > 0) && (st = plan_bias(e, node, &e->node_table[i], err)) != PARE_OK) return st;
     }
     return PARE_OK;
 }
@@ -141,21 +145,36 @@ static int64_t bucket_of(const pare_bias_table *b, int64_t distance)
     return first + (at < buckets - 1 ? at : buckets - 1);
 }
 
+static void fill_buckets(const pare_bias_table *b, const float *table /* [buckets, heads] */, int64_t reach, float *at)
+{
+    const int64_t width = 2 * reach + 1;
+    for (int64_t d = -reach; d <= reach; d++) {
+        const int64_t bucket = bucket_of(b, d);
+        for (int64_t h = 0; h < b->heads; h++) at[h * width + d + reach] = table[bucket * b->heads + h];
+    }
+}
+
+static float rounded(float x) { return pare_bf16_to_f32(pare_f32_to_bf16(x)); }
+
+/* Falcon multiplies slopes and positions as bfloat16: far keys share a bias. */
+static void fill_slopes(const pare_bias_table *b, int64_t reach, float *at)
+{
+    for (int64_t h = 0; h < b->heads; h++)
+        for (int64_t j = 0; j <= reach; j++) at[h * (reach + 1) + j] = b->factor * rounded(rounded(b->slopes[h]) * rounded((float)j));
+}
+
 /* Biases for all distances up to `reach`; made again, twice as long, when a sequence outgrows them. */
 static pare_status fill_bias(pare_engine *e, pare_bias_table *b, int64_t reach, pare_err *err)
 {
     int64_t grown = b->reach ? b->reach : 64;
     if (b->reach >= reach) return PARE_OK;
     while (grown < reach) grown *= 2;
-    const int64_t width = 2 * grown + 1;
-    const float *table = e->weights[b->w].vector; /* [buckets, heads] */
+    const int64_t width = b->slopes ? grown + 1 : 2 * grown + 1;
     float *at;
     pare_status st = pare_alloc_try((size_t)(width * b->heads) * sizeof *at, "relative biases", (void **)&at, err);
     if (st != PARE_OK) return st;
-    for (int64_t d = -grown; d <= grown; d++) {
-        const int64_t bucket = bucket_of(b, d);
-        for (int64_t h = 0; h < b->heads; h++) at[h * width + d + grown] = table[bucket * b->heads + h];
-    }
+    if (b->slopes) fill_slopes(b, grown, at);
+    else fill_buckets(b, e->weights[b->w].vector, grown, at);
     pare_dealloc(b->at);
     b->at = at;
     b->reach = grown;

@@ -2,7 +2,8 @@
 /*
  * Falcon in its three forms. 7B: one key/value head, attention and feed-forward beside each other behind one norm. 40B and 180B
  * (new_decoder_architecture): groups of query heads with a key and a value head each, fused group by group, two norms. RW-1B: a head each with
- * its q, k, v together, ALiBi, biases, one half after the other. Rotary embedding where there is no ALiBi.
+ * its q, k, v together, ALiBi, biases, one half after the other. Rotary embedding where there is no ALiBi. ALiBi is that of transformers' default
+ * attention (its "eager" one adds it twice): made in bfloat16, scaled with the scores.
  */
 #include "model/settings.h"
 
@@ -75,6 +76,7 @@ static pare_gv layer(pare_graph *g, const falcon_sizes *z, const char *p, pare_g
     pare_attention a = pare_attention_of(z->heads, z->kv, z->dim, pare_g_cache(g, z->kv, z->dim, z->dim, 0));
     pare_gv qkv[3];
     a.alibi = z->slopes;
+    if (z->slopes) a.alibi_bf16 = a.scale; /* added before the scores are scaled */
     const bool two = z->parallel && z->norms == 2;
     const pare_gv n = norm(g, z, x, p, two ? "ln_attn" : "input_layernorm");
     heads(g, z, p, n, qkv);

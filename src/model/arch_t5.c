@@ -2,7 +2,7 @@
 /*
  * T5, FLAN-T5, mT5: encoder and decoder stacks, no biases, scores that are not scaled, gated or plain feed-forward. The first block of a stack has
  * a table of relative positions that all its blocks add to their scores (UMT5: every block its own). The embedding is the head; what it gets is
- * scaled by d_model^-1/2 unless tie_word_embeddings is false (T5 1.1, FLAN-T5, mT5).
+ * scaled by d_model^-1/2 unless tie_word_embeddings or scale_decoder_outputs is false (T5 1.1, FLAN-T5; mT5 never).
  */
 #include <math.h>
 #include <string.h>
@@ -163,9 +163,9 @@ static void graph(const pare_jval *c, const pare_gnames *names, pare_graph *g) {
     const pare_set_int first[] = {{"decoder_start_token_id", &start, pad, 0, t.z.vocab - 1}, {NULL, NULL, 0, 0, 0}};
     pare_g_ints(g, c, first);
     const bool tied = pare_g_bool(g, c, "tie_word_embeddings", true), alone = pare_config_is(c, "EncoderModel");
-    /* mT5 ties always and never scales; T5 says both with one key; UMT5 scales always. */
+    /* mT5 ties always and never scales; T5 says both with one key, in newer files scaling with its own; UMT5 scales always. */
     const char *type = pare_j_text(pare_j_get(c, "model_type"), "t5");
-    const bool scaled = t.own_tables || (tied && strcmp(type, "mt5") != 0);
+    const bool scaled = t.own_tables || (strcmp(type, "t5") == 0 && pare_g_bool(g, c, "scale_decoder_outputs", tied));
     if (g->failed) return;
     const char *summary = pare_g_text(g, "%s: %lld + %lld layers, %lld heads of %lld, ffn %lld%s", type, (long long)t.z.layers, (long long)t.z.decoder_layers,
                                       (long long)t.z.heads, (long long)t.z.kv, (long long)t.z.ff, t.z.gated ? " gated" : "");
