@@ -6,19 +6,19 @@ CASES = {}
 
 
 def case(name, cls, base=None, *, old=False, dtype="f32", patch=None, rename=None, extra=None, files=None, pooling=None, types=False,
-         chunks=True, gain=None, keys=None, alter=None, tolerance=2e-4, **config):
+         chunks=True, gain=None, keys=None, alter=None, tolerance=2e-4, attn="eager", **config):
     """
     cls: class of transformers. base: name of the case that this one differs from (its config is inherited). old: config.json with the keys
     of transformers 4 (rope_theta, rope_scaling, torch_dtype). dtype: of the stored weights. patch: keys put into config.json after saving
     (value None with key in `keys`: removed). rename: (from, to) pairs on tensor names, as in older files. extra: tensors that a file holds
     and no model needs, {name: shape}. files: more files of the folder. pooling: {"mode", "normalize"} of sentence-transformers.
     alter: {key: other value} that must change the result, beside the keys in which the case differs from its base.
-    tolerance: of the logits' range, at most. chunks: False where the result depends on how a prompt is cut (frequencies made from the length of a step).
+    attn: of transformers (Falcon's "eager" adds ALiBi twice). tolerance: of the logits' range, at most. chunks: False where the result depends on how a prompt is cut (frequencies made from the length of a step).
     """
     inherited = dict(CASES[base]["config"]) if base else {}
     CASES[name] = {"name": name, "cls": cls, "base": base, "own": config, "config": {**inherited, **config}, "old": old, "dtype": dtype,
                    "patch": patch or {}, "rename": rename or [], "extra": extra or {}, "files": files or {}, "pooling": pooling,
-                   "types": types, "chunks": chunks, "gain": gain or {}, "remove": keys or [], "alter": alter or {}, "tolerance": tolerance}
+                   "types": types, "chunks": chunks, "gain": gain or {}, "remove": keys or [], "alter": alter or {}, "tolerance": tolerance, "attn": attn}
 
 
 def rope(kind="default", theta=10000.0, **more):
@@ -189,8 +189,8 @@ case("falcon_7b", F, vocab_size=101, hidden_size=64, num_hidden_layers=3, num_at
      alibi=False, new_decoder_architecture=False, max_position_embeddings=128, bos_token_id=1, eos_token_id=2)
 case("falcon_40b", F, "falcon_7b", new_decoder_architecture=True, num_kv_heads=2, old=True)
 case("falcon_11b", F, "falcon_40b", num_ln_in_parallel_attn=1, ffn_hidden_size=88, tie_word_embeddings=False)
-case("falcon_rw", F, "falcon_7b", multi_query=False, parallel_attn=False, bias=True, alibi=True)
-case("falcon_rw_heads", F, "falcon_rw", num_attention_heads=6, hidden_size=60)
+case("falcon_rw", F, "falcon_7b", multi_query=False, parallel_attn=False, bias=True, alibi=True, attn="sdpa")
+case("falcon_rw_heads", F, "falcon_rw", num_attention_heads=6, hidden_size=60, attn="sdpa")
 case("falcon_serial", F, "falcon_7b", parallel_attn=False, bias=True, rope_parameters=rope(theta=300.0))
 Z = "MptForCausalLM"
 case("mpt", Z, vocab_size=101, d_model=64, n_heads=4, n_layers=3, expansion_ratio=2, max_seq_len=128)
@@ -221,6 +221,8 @@ V = "T5ForConditionalGeneration"
 case("t5", V, vocab_size=101, d_model=48, d_kv=12, d_ff=88, num_layers=3, num_heads=4, pad_token_id=0, eos_token_id=2, decoder_start_token_id=0)
 case("t5_kv", V, "t5", d_kv=16, num_heads=5, num_layers=2, num_decoder_layers=3, relative_attention_num_buckets=8, relative_attention_max_distance=20)
 case("flan_t5", V, "t5", feed_forward_proj="gated-gelu", tie_word_embeddings=False)
+case("flan_t5_hub", V, "t5", feed_forward_proj="gated-gelu", tie_word_embeddings=False, patch={"tie_word_embeddings": False},
+     keys=["scale_decoder_outputs"], extra={"lm_head.weight": [101, 48]})
 case("t5_gated_silu", V, "t5", feed_forward_proj="gated-silu", old=True, extra={"encoder.embed_tokens.weight": [101, 48], "decoder.embed_tokens.weight": [101, 48]})
 W = "BartForConditionalGeneration"
 case("bart", W, vocab_size=101, d_model=48, encoder_layers=2, decoder_layers=3, encoder_attention_heads=4, decoder_attention_heads=3, encoder_ffn_dim=88,
@@ -231,8 +233,8 @@ case("bart_scale", W, "bart", scale_embedding=True, activation_function="relu", 
 case("gptj_tied", "GPTJForCausalLM", "gptj", tie_word_embeddings=True, old=True)
 case("codegen_tied", "CodeGenForCausalLM", "codegen", tie_word_embeddings=True, layer_norm_epsilon=0.02)
 case("gpt_neox_linear", N, "gpt_neox", rope_parameters=rope("linear", factor=4.0, partial_rotary_factor=0.5), layer_norm_eps=0.02, old="neox")
-case("falcon_rw_32", F, "falcon_rw", num_attention_heads=32, hidden_size=128)          # slopes that bfloat16 rounds, as in the 1B model
-case("falcon_shared_alibi", F, "falcon_7b", alibi=True, num_attention_heads=5, hidden_size=60)
+case("falcon_rw_32", F, "falcon_rw", num_attention_heads=32, hidden_size=128, attn="sdpa")          # slopes that bfloat16 rounds, as in the 1B model
+case("falcon_shared_alibi", F, "falcon_7b", alibi=True, num_attention_heads=5, hidden_size=60, attn="sdpa")
 case("bert_mlm_untied", "BertForMaskedLM", "bert_mlm", types=True, tie_word_embeddings=False)
 case("distilbert_heads", "DistilBertModel", "distilbert", n_heads=6, activation="gelu_new")
 case("mt5", "MT5ForConditionalGeneration", vocab_size=101, d_model=48, d_kv=12, d_ff=88, num_layers=2, num_decoder_layers=3, num_heads=4, pad_token_id=0,

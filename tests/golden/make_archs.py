@@ -136,7 +136,7 @@ def renamed(case, name):
 
 def load(case, folder, dtype=torch.float32):
     cls = getattr(transformers, case["cls"])
-    model, info = cls.from_pretrained(folder, dtype=dtype, attn_implementation="eager", experts_implementation="eager",
+    model, info = cls.from_pretrained(folder, dtype=dtype, attn_implementation=case["attn"], experts_implementation="eager",
                                       output_loading_info=True)
     missing = [k for k in info["missing_keys"] if "pooler" not in k]
     if missing or info["mismatched_keys"]:
@@ -233,7 +233,7 @@ def attempt(case, seed, top):
     shapes, saved = tensors_of(case, top / "shape")
     config = config_of(case, saved)
     rows = [[renamed(case, k), s, *amplitude_of(case, k, s)] for k, s in shapes.items()]
-    rows += [[k, s, 0.5, 0.5] for k, s in case["extra"].items()]
+    rows += [[k, s, *(amplitude_of(case, k, s) if k.startswith("lm_head") else (0.5, 0.5))] for k, s in case["extra"].items()]
     vocab = (config.get("text_config") or config)["vocab_size"]
     golden = {"name": case["name"], "class": case["cls"], "transformers": transformers.__version__, "config": config, "dtype": case["dtype"], "seed": seed,
               "chunks": case["chunks"]}

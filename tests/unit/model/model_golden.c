@@ -47,6 +47,8 @@ golden *golden_open(const char *name)
     g->n_source = read_ids(pare_j_get(g->json, "source"), g->source);
     g->tolerance = pare_j_real(pare_j_get(g->json, "tolerance"), 0);
     g->chunks = pare_j_bool(pare_j_get(g->json, "chunks"), true);
+    const int64_t positions = pare_j_int(pare_j_get(pare_j_get(g->json, "config"), "max_position_embeddings"), GOLDEN_MAX_ROWS);
+    g->ctx = positions < g->n_prompt + g->n_steps ? GOLDEN_MAX_ROWS : 0;
     assert_true(g->n_prompt > 0 && g->n_prompt + g->n_steps <= GOLDEN_MAX_ROWS && g->tolerance > 0);
     return g;
 }

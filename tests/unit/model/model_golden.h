@@ -22,6 +22,7 @@ typedef struct golden {
     int32_t source[GOLDEN_MAX_ROWS]; /* encoder-decoder: what the encoder reads */
     int64_t n_source;
     double tolerance;             /* of the range of the golden's numbers */
+    int64_t ctx;                  /* positions to ask for: more than the config's own where frequencies grow with the sequence; else 0 */
     bool chunks;                  /* false: a prompt cut into several steps has another result */
 } golden;
 

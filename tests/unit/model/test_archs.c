@@ -74,7 +74,7 @@ static void check_exact(const golden *g, const char *folder)
 {
     running r;
     int64_t rows, cols;
-    start(g, ctx, folder, &(pare_engine_options){ .kv_dtype = PARE_F32 }, &r);
+    start(g, ctx, folder, &(pare_engine_options){ .ctx = g->ctx, .kv_dtype = PARE_F32 }, &r);
     const float *want = want_of(g, r.engine, &rows, &cols);
     float *out = run(g, r.engine);
     assert_int_equal(rows, g->n_prompt + g->n_steps);
@@ -120,8 +120,8 @@ static void check_threads(const golden *g, const char *folder)
 {
     running r1, r2;
     int64_t rows, cols;
-    start(g, ctx, folder, &(pare_engine_options){ .kv_dtype = PARE_F32 }, &r1);
-    start(g, ctx2, folder, &(pare_engine_options){ .kv_dtype = PARE_F32 }, &r2);
+    start(g, ctx, folder, &(pare_engine_options){ .ctx = g->ctx, .kv_dtype = PARE_F32 }, &r1);
+    start(g, ctx2, folder, &(pare_engine_options){ .ctx = g->ctx, .kv_dtype = PARE_F32 }, &r2);
     want_of(g, r1.engine, &rows, &cols);
     float *a = run(g, r1.engine), *b = run(g, r2.engine);
     if (memcmp(a, b, (size_t)(rows * cols) * sizeof *a)) fail_msg("%s: two threads give other numbers than one", g->name);
@@ -145,7 +145,7 @@ static void check_two(const golden *g, const char *folder)
     int64_t rows, cols, n = 0, lead = g->n_prompt > 10 ? 10 : 3;
     int32_t ids[2 * GOLDEN_MAX_ROWS], seq[2 * GOLDEN_MAX_ROWS];
     pare_err err = { 0 };
-    start(g, ctx, folder, &(pare_engine_options){ .kv_dtype = PARE_F32, .sequences = 2 }, &r);
+    start(g, ctx, folder, &(pare_engine_options){ .ctx = g->ctx, .kv_dtype = PARE_F32, .sequences = 2 }, &r);
     const float *want = want_of(g, r.engine, &rows, &cols);
     float *first = calloc((size_t)(rows * cols), sizeof *first), *second = calloc((size_t)(rows * cols), sizeof *second);
     float *out = calloc((size_t)(2 * rows * cols), sizeof *out);
@@ -181,7 +181,7 @@ static void check_wanted(const golden *g, const char *folder)
     running r;
     int64_t rows, cols, n = 0;
     uint8_t want[GOLDEN_MAX_ROWS] = { 0 };
-    start(g, ctx, folder, &(pare_engine_options){ .kv_dtype = PARE_F32 }, &r);
+    start(g, ctx, folder, &(pare_engine_options){ .ctx = g->ctx, .kv_dtype = PARE_F32 }, &r);
     const float *all = want_of(g, r.engine, &rows, &cols);
     float *picked = calloc((size_t)(rows * cols), sizeof *picked), *out = calloc((size_t)(rows * cols), sizeof *out);
     for (int64_t i = 0; i < g->n_prompt; i++)
@@ -228,12 +228,12 @@ static void check_golden(void **state)
     const char *folder = golden_write(g, NULL);
     check_exact(g, folder);
     check_threads(g, folder);
-    check_options(g, folder, "chunks of 5", ctx, &(pare_engine_options){ .kv_dtype = PARE_F32, .chunk = 5 }, g->tolerance, 1);
+    check_options(g, folder, "chunks of 5", ctx, &(pare_engine_options){ .ctx = g->ctx, .kv_dtype = PARE_F32, .chunk = 5 }, g->tolerance, 1);
     if (g->n_steps) {
         check_two(g, folder);
         check_wanted(g, folder);
         for (size_t i = 0; i < sizeof caches / sizeof *caches; i++)
-            check_options(g, folder, caches[i].name, ctx, &(pare_engine_options){ .kv_dtype = caches[i].dtype }, 1, caches[i].rms);
+            check_options(g, folder, caches[i].name, ctx, &(pare_engine_options){ .ctx = g->ctx, .kv_dtype = caches[i].dtype }, 1, caches[i].rms);
     } else
         check_encoder(g, folder);
     golden_free(g);
