@@ -5,14 +5,14 @@
 #include "kernel/nn.h"
 #include "kernel/ref/vmath.h"
 
-static inline float pare_act_identity(float x) { return x; }
-static inline float pare_act_relu(float x) { return x < 0.0f ? 0.0f : x; }
-static inline float pare_act_relu2(float x) { return x < 0.0f ? 0.0f : x * x; }
-static inline float pare_act_silu(float x) { return x * pare_sigmoid(x); }
-static inline float pare_act_gelu(float x) { return x * pare_phi(x); }
+PARE_INLINE float pare_act_identity(float x) { return x; }
+PARE_INLINE float pare_act_relu(float x) { return x < 0.0f ? 0.0f : x; }
+PARE_INLINE float pare_act_relu2(float x) { return x < 0.0f ? 0.0f : x * x; }
+PARE_INLINE float pare_act_silu(float x) { return x * pare_sigmoid(x); }
+PARE_INLINE float pare_act_gelu(float x) { return x * pare_phi(x); }
 /* (1 + tanh u) / 2 = sigmoid(2 u); 2 sqrt(2 / pi) = 1.5957691, times 0.044715 = 0.07135481 */
-static inline float pare_act_gelu_tanh(float x) { return x * pare_sigmoid(x * (1.5957691216f + 0.0713548162726f * (x * x))); }
-static inline float pare_act_gelu_quick(float x) { return x * pare_sigmoid(1.702f * x); }
+PARE_INLINE float pare_act_gelu_tanh(float x) { return x * pare_sigmoid(x * (1.5957691216f + 0.0713548162726f * (x * x))); }
+PARE_INLINE float pare_act_gelu_quick(float x) { return x * pare_sigmoid(1.702f * x); }
 
 /* LOOP(function) for the function of `kind` */
 #define PARE_ACTIVATE(kind, LOOP)                                  \

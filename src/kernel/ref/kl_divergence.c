@@ -6,7 +6,7 @@
 #include "kernel/level.h"
 #include "kernel/ref/logits.h"
 
-static inline double term(float p, float q, double lp, double lq)
+PARE_INLINE double term(float p, float q, double lp, double lq)
 {
     const double log_p = (double)p - lp, log_q = (double)q - lq, share = pare_exp_f64(log_p);
     return share == 0.0 ? 0.0 : share * (log_p - log_q);

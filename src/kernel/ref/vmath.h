@@ -14,18 +14,20 @@
 #define PARE_KERNEL_REF_VMATH_H
 #include "num/num_inl.h"
 
+/* A call that is left in a loop keeps it from becoming SIMD. */
+#define PARE_INLINE static inline __attribute__((always_inline))
 #define PARE_ROUND_F32 12582912.0f         /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
 #define PARE_ROUND_F64 6755399441055744.0  /* 1.5 * 2^52 */
 #define PARE_LN2_HI 0x1.63p-1f             /* 9 bits: n * LN2_HI is exact */
 #define PARE_LN2_LO (-0x1.bd0106p-13f)
 #define PARE_LOG2E 0x1.715476p+0f
 
-static inline float pare_abs(float x)
+PARE_INLINE float pare_abs(float x)
 {
     return pare_bits_f32(pare_f32_bits(x) & 0x7fffffffu);
 }
 
-static inline double pare_f64_of_bits(uint64_t u)
+PARE_INLINE double pare_f64_of_bits(uint64_t u)
 {
     double f;
     memcpy(&f, &u, sizeof f);
@@ -33,19 +35,19 @@ static inline double pare_f64_of_bits(uint64_t u)
 }
 
 /* (e^r - 1 - r) / r^2, |r| <= 0.3468 */
-static inline float pare_exp_q(float r)
+PARE_INLINE float pare_exp_q(float r)
 {
     return (((0x1.6a23cep-10f * r + 0x1.123a2p-7f) * r + 0x1.5558f2p-5f) * r + 0x1.555492p-3f) * r + 0x1.fffffcp-2f;
 }
 
 /* n as the low bits of a rounded float -> 2^n, n in -126 ... 127 */
-static inline float pare_pow2_of(uint32_t n)
+PARE_INLINE float pare_pow2_of(uint32_t n)
 {
     return pare_bits_f32((n + 127u) << 23);
 }
 
 /* e^(x + y); y small (|y| < 0.1) and may be what was rounded away from x. x is cut to where the result is 0 or inf. */
-static inline float pare_exp2of(float x, float y)
+PARE_INLINE float pare_exp2of(float x, float y)
 {
     x = x < -104.0f ? -104.0f : x;
     x = x > 89.0f ? 89.0f : x;
@@ -56,18 +58,18 @@ static inline float pare_exp2of(float x, float y)
     return p * pare_pow2_of((uint32_t)half) * pare_pow2_of((uint32_t)(whole - half)); /* in two steps: 2^-150 and 2^128 are no floats */
 }
 
-static inline float pare_exp(float x)
+PARE_INLINE float pare_exp(float x)
 {
     return pare_exp2of(x, 0.0f);
 }
 
-static inline float pare_sigmoid(float x)
+PARE_INLINE float pare_sigmoid(float x)
 {
     const float e = pare_exp(-pare_abs(x)), d = 1.0f / (1.0f + e);
     return x < 0.0f ? e * d : d;
 }
 
-static inline float pare_tanh(float x)
+PARE_INLINE float pare_tanh(float x)
 {
     const float a = pare_abs(x), b = a > 10.0f ? 10.0f : a, c = b + b;
     const float t = c * PARE_LOG2E + PARE_ROUND_F32, n = t - PARE_ROUND_F32;
@@ -81,7 +83,7 @@ static inline float pare_tanh(float x)
  * phi(-a) = e^(-a^2/2) t P(t), t = 1 / (1 + 0.35 a). a = h + l with h of 12 bits, so that h^2/2 is exact and the exponent keeps its last
  * bits: -a^2/2 = -h^2/2 - (a + h) l / 2.
  */
-static inline float pare_phi(float x)
+PARE_INLINE float pare_phi(float x)
 {
     const float a0 = pare_abs(x), a = a0 > 14.5f ? 14.5f : a0;
     const float h = pare_bits_f32(pare_f32_bits(a) & 0xfffff000u), l = a - h;
@@ -102,7 +104,7 @@ static inline float pare_phi(float x)
 }
 
 /* Terms of the series to r^13 / 13!, |r| <= ln2 / 2: the next is below 2^-57. */
-static inline double pare_exp_f64(double x)
+PARE_INLINE double pare_exp_f64(double x)
 {
     x = x < -746.0 ? -746.0 : x;
     x = x > 710.0 ? 710.0 : x;

@@ -19,7 +19,7 @@
 #include "kernel/ref/attend.h"
 #include "kernel/variants.h"
 
-#define INLINE static inline __attribute__((always_inline))
+#define INLINE PARE_INLINE
 enum { ROWS = 192, ROWS_FEW = 64, KEYS = 64, QUERIES_FEW = 4, PANEL = 2 * W };
 
 /* Eight stored elements. */
@@ -75,6 +75,17 @@ INLINE void seen(const work *w, int64_t r, int n, int64_t *lo, int64_t *hi)
     }
     *lo = *lo > 0 ? *lo : 0;
     *hi = *hi < w->count ? *hi : w->count;
+}
+
+/*
+ * Asks for row j of the block `ahead` blocks on, as it is stored. Few rows read memory in bursts with arithmetic between; asked for a
+ * phase early (values while scores are made, the next keys while values are added up), it comes meanwhile. Never faults.
+ */
+INLINE void ask_row(const work *w, const void *p, int64_t stride, int64_t n, int64_t j)
+{
+    const int64_t size = w->a->dtype == PARE_F32 ? 4 : w->a->dtype == PARE_I8 ? 1 : 2;
+    const uintptr_t at = (uintptr_t)p + (uintptr_t)((w->block + j) * stride * size);
+    for (int64_t i = 0; i < n * size; i += 64) _mm_prefetch((const char *)(at + (uintptr_t)i), _MM_HINT_T0);
 }
 
 /* ------------------------------------------------------------------------------------------------------ a block made f32 */
@@ -222,11 +233,11 @@ INLINE void tile_dot(const work *w, int64_t r, int rows, int64_t j, int keys, pa
     for (int i = 0; i < rows; i++)
         for (int c = 0; c < keys; c++) acc[i][c] = v_set1(0.0f);
     for (int64_t d = 0; d < w->dim; d += W) {
-        vec k[8];
-        for (int c = 0; c < keys; c++) k[c] = v_get(w->k_at, at[c] + d, dtype);
-        for (int i = 0; i < rows; i++) {
-            const vec q = v_load(w->row[r + i].q + d);
-            for (int c = 0; c < keys; c++) acc[i][c] = v_fma(q, k[c], acc[i][c]);
+        vec q[3];
+        for (int i = 0; i < rows; i++) q[i] = v_load(w->row[r + i].q + d);
+        for (int c = 0; c < keys; c++) {
+            const vec k = v_get(w->k_at, at[c] + d, dtype);
+            for (int i = 0; i < rows; i++) acc[i][c] = v_fma(q[i], k, acc[i][c]);
         }
     }
     for (int i = 0; i < rows; i++)
@@ -235,7 +246,11 @@ INLINE void tile_dot(const work *w, int64_t r, int rows, int64_t j, int keys, pa
 
 INLINE void rows_dot(const work *w, int64_t r, int rows, int keys, pare_dtype dtype)
 {
-    for (int64_t j = 0; j < w->count; j += keys) tile_dot(w, r, rows, j, keys, dtype);
+    for (int64_t j = 0; j < w->count; j += keys) {
+        if (r == 0)
+            for (int64_t c = 0; c < keys; c++) ask_row(w, w->a->v, w->a->v_stride, w->a->v_dim, j + c);
+        tile_dot(w, r, rows, j, keys, dtype);
+    }
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- softmax */
@@ -297,7 +312,7 @@ static void row_softmax(work *w, int64_t r)
 /* ------------------------------------------------------------------------------------------------------------------ p v */
 
 /* rows x vectors of out from column c on; the last vector may be a part */
-INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t hi, int64_t c, int vectors, pare_dtype dtype)
+INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t hi, int64_t c, int vectors, pare_dtype dtype, bool ask)
 {
     const int64_t left = w->a->v_dim - c - (vectors - 1) * W;
     const vmask part = v_mask(left < W ? left : W);
@@ -309,11 +324,20 @@ INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t 
         acc[i][vectors - 1] = v_mul(v_load_part(w->row[r + i].out + c + (vectors - 1) * W, part), keep);
     }
     for (int64_t j = lo; j < hi; j++) {
-        vec v[8];
-        for (int x = 0; x < vectors; x++) v[x] = v_get(w->v_at, j * w->v_stride + c + x * W, dtype);
-        for (int i = 0; i < rows; i++) {
-            const vec q = v_set1(p[i * KEYS + j]);
-            for (int x = 0; x < vectors; x++) acc[i][x] = v_fma(q, v[x], acc[i][x]);
+        vec y[8];
+        if (ask) ask_row(w, w->a->k, w->a->k_stride, w->a->dim, w->keys + j);
+        if (rows <= 3) { /* the order that needs fewer registers */
+            for (int i = 0; i < rows; i++) y[i] = v_set1(p[i * KEYS + j]);
+            for (int x = 0; x < vectors; x++) {
+                const vec v = v_get(w->v_at, j * w->v_stride + c + x * W, dtype);
+                for (int i = 0; i < rows; i++) acc[i][x] = v_fma(y[i], v, acc[i][x]);
+            }
+        } else {
+            for (int x = 0; x < vectors; x++) y[x] = v_get(w->v_at, j * w->v_stride + c + x * W, dtype);
+            for (int i = 0; i < rows; i++) {
+                const vec q = v_set1(p[i * KEYS + j]);
+                for (int x = 0; x < vectors; x++) acc[i][x] = v_fma(q, y[x], acc[i][x]);
+            }
         }
     }
     for (int i = 0; i < rows; i++) {
@@ -322,25 +346,29 @@ INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t 
     }
 }
 
-INLINE void rows_values(const work *w, int64_t r, int rows, int vectors, pare_dtype dtype)
+INLINE void rows_values(const work *w, int64_t r, int rows, int vectors, pare_dtype dtype, bool ask)
 {
     int64_t lo, hi, c = 0;
     seen(w, r, rows, &lo, &hi);
     if (lo >= hi) return; /* keep is 1 for all of them */
-    for (; c + (vectors - 1) * W < w->a->v_dim; c += vectors * W) tile_values(w, r, rows, lo, hi, c, vectors, dtype);
+    if (ask && r == 0 && c + (vectors - 1) * W < w->a->v_dim) {
+        tile_values(w, r, rows, lo, hi, c, vectors, dtype, true);
+        c += vectors * W;
+    }
+    for (; c + (vectors - 1) * W < w->a->v_dim; c += vectors * W) tile_values(w, r, rows, lo, hi, c, vectors, dtype, false);
     if (vectors > 4)
-        for (; c + 3 * W < w->a->v_dim; c += 4 * W) tile_values(w, r, rows, lo, hi, c, 4, dtype);
+        for (; c + 3 * W < w->a->v_dim; c += 4 * W) tile_values(w, r, rows, lo, hi, c, 4, dtype, false);
     if (vectors > 2)
-        for (; c + W < w->a->v_dim; c += 2 * W) tile_values(w, r, rows, lo, hi, c, 2, dtype);
-    for (; c < w->a->v_dim; c += W) tile_values(w, r, rows, lo, hi, c, 1, dtype);
+        for (; c + W < w->a->v_dim; c += 2 * W) tile_values(w, r, rows, lo, hi, c, 2, dtype, false);
+    for (; c < w->a->v_dim; c += W) tile_values(w, r, rows, lo, hi, c, 1, dtype, false);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- few rows */
 
 #define CALL_DOT1(dtype) rows_dot(w, r, 1, 8, dtype)
 #define CALL_DOT2(dtype) rows_dot(w, r, 2, 4, dtype)
-#define CALL_VALUES1(dtype) rows_values(w, r, 1, 8, dtype)
-#define CALL_VALUES2(dtype) rows_values(w, r, 2, 4, dtype)
+#define CALL_VALUES1(dtype) rows_values(w, r, 1, 8, dtype, true)
+#define CALL_VALUES2(dtype) rows_values(w, r, 2, 4, dtype, true)
 
 static void few_block(work *w)
 {
@@ -355,8 +383,8 @@ static void few_block(work *w)
     if (r + 2 == w->rows) BY_DTYPE(w->k_dtype, CALL_DOT2);
     if (r + 1 == w->rows) BY_DTYPE(w->k_dtype, CALL_DOT1);
     for (r = 0; r < w->rows; r++) row_softmax(w, r);
-    for (r = 0; r + 6 <= w->rows; r += 6) rows_values(w, r, 6, 2, PARE_F32);
-    for (; r + 3 <= w->rows; r += 3) rows_values(w, r, 3, 4, PARE_F32);
+    for (r = 0; r + 6 <= w->rows; r += 6) rows_values(w, r, 6, 2, PARE_F32, true);
+    for (; r + 3 <= w->rows; r += 3) rows_values(w, r, 3, 4, PARE_F32, true);
     if (r + 2 == w->rows) BY_DTYPE(w->v_dtype, CALL_VALUES2);
     if (r + 1 == w->rows) BY_DTYPE(w->v_dtype, CALL_VALUES1);
 }
@@ -384,7 +412,7 @@ static void many_block(work *w)
     BY_ROWS(STEP);
 #undef STEP
     for (int64_t r = 0; r < w->rows; r++) row_softmax(w, r);
-#define STEP(n) rows_values(w, r, n, 2, PARE_F32)
+#define STEP(n) rows_values(w, r, n, 2, PARE_F32, false)
     BY_ROWS(STEP);
 #undef STEP
 }
