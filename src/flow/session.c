@@ -69,7 +69,7 @@ static void fill_info(pare_session *s)
     i->vocab = s->graph->vocab;
     i->hidden = s->graph->hidden;
     i->layers = s->graph->layers;
-    i->ctx = pare_engine_limit(s->engine);
+    i->ctx = pare_engine_ctx(s->engine);
     i->weight_bytes = m.weights;
     i->bytes_per_token = m.per_token;
     i->cache_bytes = m.cache;

@@ -221,8 +221,6 @@ const pare_graph *pare_engine_graph(const pare_engine *e) { return e->graph; }
 pare_engine *pare_engine_encoder(pare_engine *e) { return e->encoder; }
 int64_t pare_engine_ctx(const pare_engine *e) { return e->ctx_len; }
 
-int64_t pare_engine_limit(const pare_engine *e) { return e->options.ctx; }
-
 int64_t pare_engine_length(const pare_engine *e, int64_t seq) { return seq >= 0 && seq < e->options.sequences ? e->lengths[seq] : 0; }
 
 void pare_engine_truncate(pare_engine *e, int64_t seq, int64_t n)

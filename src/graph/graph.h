@@ -287,7 +287,6 @@ pare_status pare_engine_step_rows(pare_engine *e, const pare_batch *batch, pare_
 pare_status pare_engine_encode(pare_engine *e, int64_t seq, const int32_t *ids, int64_t n, pare_err *err);
 /* Encoders: pooled vectors [sequences in batch order of first appearance, dim]. */
 pare_status pare_engine_pool(pare_engine *e, const pare_batch *batch, float *out, pare_err *err);
-int64_t pare_engine_limit(const pare_engine *e);                    /* positions that a sequence may have */
 int64_t pare_engine_length(const pare_engine *e, int64_t seq);      /* positions in the cache */
 void pare_engine_truncate(pare_engine *e, int64_t seq, int64_t n);  /* forget all but the first n positions */
 
