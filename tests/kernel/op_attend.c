@@ -166,12 +166,44 @@ static void nans(const pare_kernels *k, int64_t queries)
     for (int64_t i = 0; i < queries * DIM; i++) assert_true(i < (queries - 1) * DIM ? isfinite(out[i]) : isnan(out[i]));
 }
 
+/* Heads one by one: the same bits. Several blocks of rows, first keys that differ. */
+static void shared_out(const pare_kernels *k, int64_t queries, int64_t heads, pare_dtype dtype)
+{
+    enum { DIM = 48, KEYS = 700, MOST = 3600 };
+    static float q[MOST * DIM], a_out[MOST * DIM], b_out[MOST * DIM], scratch[PARE_ATTEND_SCRATCH(KEYS)], scale[KEYS];
+    static uint8_t key[KEYS * DIM * 4], value[KEYS * DIM * 4];
+    int32_t first[300], last[300];
+    assert_true(queries * heads <= MOST && queries <= 300);
+    fill(q, queries * heads * DIM, 0, 0.025f);
+    fill_stored(key, dtype, KEYS * DIM);
+    fill_stored(value, dtype, KEYS * DIM);
+    for (int j = 0; j < KEYS; j++) scale[j] = 0.02f;
+    for (int t = 0; t < queries; t++) first[t] = t % 3 * 150, last[t] = (int32_t)(KEYS - queries + t + 1);
+    pare_attend a = { .queries = queries, .heads = heads, .dim = DIM, .v_dim = DIM, .q = q, .q_stride = DIM * heads, .q_head = DIM, .k = key, .v = value, .dtype = dtype,
+                      .k_stride = DIM, .v_stride = DIM, .k_scale = scale, .v_scale = scale, .keys = KEYS, .first = first, .last = last, .scale = 0.15f, .out = a_out,
+                      .out_stride = DIM * heads, .out_head = DIM, .scratch = scratch };
+    k->attend(&a);
+    a.heads = 1;
+    for (int64_t h = 0; h < heads; h++) {
+        a.q = q + h * DIM;
+        a.out = b_out + h * DIM;
+        k->attend(&a);
+    }
+    assert_same("attend, head by head", k, queries * heads, a_out, b_out, (size_t)(queries * heads * DIM) * 4);
+}
+
 void check_attend(const pare_kernels *ref, const pare_kernels *k)
 {
     static const pare_dtype dtypes[] = { PARE_F32, PARE_F16, PARE_BF16, PARE_I8 };
     (void)ref;
     for (int c = 0; c < CASES; c++)
         for (int d = 0; d < 4; d++) one(k, &cases[c], dtypes[d], (c + d) % 3 * 5);
+    for (int d = 0; d < 4; d++) {
+        shared_out(k, 1, 9, dtypes[d]);
+        shared_out(k, 3, 71, dtypes[d]);
+        shared_out(k, 90, 5, dtypes[d]);
+        shared_out(k, 300, 12, dtypes[d]);
+    }
     nans(k, 1);
     nans(k, 5);
     nans(k, 40);

@@ -46,11 +46,9 @@ PARE_INLINE float pare_pow2_of(uint32_t n)
     return pare_bits_f32((n + 127u) << 23);
 }
 
-/* e^(x + y); y small (|y| < 0.1) and may be what was rounded away from x. x is cut to where the result is 0 or inf. */
-PARE_INLINE float pare_exp2of(float x, float y)
+/* e^(x + y), -106 <= x <= 89; y small (|y| < 0.1) and may be what was rounded away from x. */
+PARE_INLINE float pare_exp_sum(float x, float y)
 {
-    x = x < -104.0f ? -104.0f : x;
-    x = x > 89.0f ? 89.0f : x;
     const float t = x * PARE_LOG2E + PARE_ROUND_F32, n = t - PARE_ROUND_F32;
     const float r = ((x - n * PARE_LN2_HI) - n * PARE_LN2_LO) + y;
     const float p = 1.0f + (r + r * r * pare_exp_q(r));
@@ -58,9 +56,12 @@ PARE_INLINE float pare_exp2of(float x, float y)
     return p * pare_pow2_of((uint32_t)half) * pare_pow2_of((uint32_t)(whole - half)); /* in two steps: 2^-150 and 2^128 are no floats */
 }
 
+/* x is cut to where the result is 0 or inf. */
 PARE_INLINE float pare_exp(float x)
 {
-    return pare_exp2of(x, 0.0f);
+    x = x < -104.0f ? -104.0f : x;
+    x = x > 89.0f ? 89.0f : x;
+    return pare_exp_sum(x, 0.0f);
 }
 
 PARE_INLINE float pare_sigmoid(float x)
@@ -87,7 +88,7 @@ PARE_INLINE float pare_phi(float x)
 {
     const float a0 = pare_abs(x), a = a0 > 14.5f ? 14.5f : a0;
     const float h = pare_bits_f32(pare_f32_bits(a) & 0xfffff000u), l = a - h;
-    const float e = pare_exp2of(-0.5f * h * h, -0.5f * (a + h) * l);
+    const float e = pare_exp_sum(-0.5f * h * h, -0.5f * (a + h) * l);
     const float t = 1.0f / (1.0f + 0.35f * a);
     float p = 0x1.874a92p-9f;
     p = p * t - 0x1.6f5080p-5f;
