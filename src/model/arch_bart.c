@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * BART and mBART: learned positions shifted by 2, a norm behind the embedding, biases everywhere, the embedding (times sqrt(d_model) where the config
- * says so) as head, final_logits_bias added to the logits. BART's norms come after each half; mBART's before it, with one more at the end.
+ * says so) as head, final_logits_bias added to the logits. BART's norms come after each half; mBART's before it, with one more at the end. Marian: as
+ * BART without the first norm, with sines as positions, not shifted; they have to be in the checkpoint, as those of the OPUS-MT project hold them.
  */
 #include <math.h>
 #include <string.h>
@@ -9,12 +10,13 @@
 #include "model/settings.h"
 
 typedef struct bart_stack { int64_t layers, heads, ffn, dim; } bart_stack;
-typedef struct bart_sizes { int64_t model, vocab, positions, start; bart_stack stack[2]; float scale; bool before; pare_activation act; } bart_sizes;
+typedef struct bart_sizes { int64_t model, vocab, positions, start; bart_stack stack[2]; int64_t offset; float scale; bool before, marian; pare_activation act; } bart_sizes;
 
 static void read_sizes(const pare_jval *c, bart_sizes *z, pare_graph *g) {
-    const bool mbart = strcmp(pare_j_text(pare_j_get(c, "model_type"), "bart"), "mbart") == 0;
+    const char *type = pare_j_text(pare_j_get(c, "model_type"), "bart");
+    const bool mbart = strcmp(type, "mbart") == 0, marian = strcmp(type, "marian") == 0;
     bart_stack *e = &z->stack[0], *d = &z->stack[1];
-    int64_t end;
+    int64_t end, target;
     const pare_set_int wanted[] = {{"d_model|hidden_size", &z->model, 1024, 1, 1 << 20},
                                    {"encoder_layers", &e->layers, 12, 1, 4096},
                                    {"decoder_layers", &d->layers, 12, 1, 4096},
@@ -22,18 +24,24 @@ static void read_sizes(const pare_jval *c, bart_sizes *z, pare_graph *g) {
                                    {"decoder_attention_heads", &d->heads, 16, 1, 1 << 14},
                                    {"encoder_ffn_dim", &e->ffn, 4096, 1, 1 << 22},
                                    {"decoder_ffn_dim", &d->ffn, 4096, 1, 1 << 22},
-                                   {"vocab_size", &z->vocab, 50265, 1, 1 << 26},
+                                   {"vocab_size", &z->vocab, marian ? 58101 : 50265, 1, 1 << 26},
                                    {"max_position_embeddings", &z->positions, 1024, 1, 1 << 24},
                                    {NULL, NULL, 0, 0, 0}};
     const pare_set_int ids[] = {{"eos_token_id", &end, 2, 0, 1 << 26}, {NULL, NULL, 0, 0, 0}};
     pare_g_ints(g, c, wanted);
     pare_g_ints(g, c, ids);
-    const pare_set_int first[] = {{"decoder_start_token_id", &z->start, mbart ? end : 2, 0, z->vocab - 1}, {NULL, NULL, 0, 0, 0}};
+    const pare_set_int first[] = {{"decoder_start_token_id", &z->start, mbart ? end : marian ? 58100 : 2, 0, z->vocab - 1},
+                                  {"decoder_vocab_size", &target, z->vocab, 1, 1 << 26},
+                                  {NULL, NULL, 0, 0, 0}};
     pare_g_ints(g, c, first);
+    if (marian && target != z->vocab)
+        pare_g_fail(g, PARE_ERR_UNSUPPORTED, "config.json: 'decoder_vocab_size' is %lld and 'vocab_size' is %lld: they have to be the same", (long long)target, (long long)z->vocab);
     e->dim = pare_g_head_dim(g, z->model, e->heads);
     d->dim = pare_g_head_dim(g, z->model, d->heads);
     z->scale = pare_g_bool(g, c, "scale_embedding", false) ? (float)sqrt((double)z->model) : 1;
     z->before = mbart;
+    z->marian = marian;
+    z->offset = marian ? 0 : 2;
     z->act = pare_g_activation(g, pare_g_string(g, c, "activation_function", "gelu"));
 }
 
@@ -75,9 +83,9 @@ static void stack(pare_graph *g, const bart_sizes *z, const pare_gnames *names, 
     const char *own = pare_g_text(g, "%s.embed_tokens.weight", p), *other = pare_g_text(g, "%s%s.embed_tokens.weight", prefix, decoder ? "encoder" : "decoder");
     const pare_gv memory = decoder ? pare_g_memory(g, z->model) : PARE_G_NONE;
     const pare_gw table = pare_g_stack_table(g, names, own, pare_g_text(g, "%sshared.weight", prefix), other, z->vocab, z->model, head);
-    const pare_gw places = pare_g_table(g, pare_g_text(g, "%s.embed_positions.weight", p), z->positions + 2, z->model);
-    pare_gv x = pare_g_add(g, pare_g_embed(g, pare_g_ids(g), table, z->scale), pare_g_embed_positions(g, places, 2));
-    x = norm(g, x, pare_g_text(g, "%s.layernorm_embedding", p));
+    const pare_gw places = pare_g_table(g, pare_g_text(g, "%s.embed_positions.weight", p), z->positions + z->offset, z->model);
+    pare_gv x = pare_g_add(g, pare_g_embed(g, pare_g_ids(g), table, z->scale), pare_g_embed_positions(g, places, z->offset));
+    if (!z->marian) x = norm(g, x, pare_g_text(g, "%s.layernorm_embedding", p));
     for (int64_t i = 0; i < s->layers && !g->failed; i++) {
         pare_g_layer(g, (int)i);
         x = layer(g, z, s, x, pare_g_text(g, "%s.layers.%lld", p, (long long)i), decoder, memory);
@@ -108,7 +116,10 @@ static void graph(const pare_jval *c, const pare_gnames *names, pare_graph *g) {
     read_sizes(c, &z, g);
     const bool tied = pare_g_bool(g, c, "tie_word_embeddings", true);
     if (g->failed) return;
-    const char *p = pare_g_prefix(names, prefixes, "encoder.embed_positions.weight");
+    const char *p = pare_g_prefix(names, prefixes, "encoder.layers.0.fc1.weight");
+    if (z.marian && names && names->has && !pare_names_has(names, pare_g_text(g, "%sencoder.embed_positions.weight", p)))
+        pare_g_fail(g, PARE_ERR_UNSUPPORTED, "%sencoder.embed_positions.weight: is not in the checkpoint; Marian can be run only where it is", p);
+    if (g->failed) return;
     if (!(g->encoder = pare_graph_new(PARE_G_ENCODER, &err))) {
         pare_g_fail(g, PARE_ERR_MEMORY, "%s", err.text);
         return;
@@ -117,9 +128,9 @@ static void graph(const pare_jval *c, const pare_gnames *names, pare_graph *g) {
     stack(g, &z, names, p, true, &table);
     g->logits = head(g, &z, names, tied, table);
     g->decoder_start = z.start;
-    g->summary = pare_g_text(g, "bart: %lld + %lld layers, %lld and %lld heads, width %lld", (long long)z.stack[0].layers, (long long)z.stack[1].layers,
+    g->summary = pare_g_text(g, "%s: %lld + %lld layers, %lld and %lld heads, width %lld", pare_j_text(pare_j_get(c, "model_type"), "bart"), (long long)z.stack[0].layers, (long long)z.stack[1].layers,
                              (long long)z.stack[0].heads, (long long)z.stack[1].heads, (long long)z.model);
 }
 
-static const char *const types[] = {"bart", "mbart", NULL};
-const pare_arch pare_arch_bart = {.name = "bart", .help = "BART, mBART", .model_types = types, .graph = graph, .kind = PARE_G_DECODER};
+static const char *const types[] = {"bart", "mbart", "marian", NULL};
+const pare_arch pare_arch_bart = {.name = "bart", .help = "BART, mBART, Marian", .model_types = types, .graph = graph, .kind = PARE_G_DECODER};

@@ -244,3 +244,8 @@ case("umt5", "UMT5ForConditionalGeneration", vocab_size=101, d_model=48, d_kv=16
 case("mbart", "MBartForConditionalGeneration", vocab_size=101, d_model=48, encoder_layers=2, decoder_layers=3, encoder_attention_heads=4,
      decoder_attention_heads=3, encoder_ffn_dim=88, decoder_ffn_dim=77, max_position_embeddings=64, decoder_start_token_id=5, forced_eos_token_id=None,
      pad_token_id=1, bos_token_id=0, eos_token_id=2, scale_embedding=True)
+case("t5_encoder", "T5EncoderModel", "t5", num_layers=2)
+PLACES = {f"model.{side}.embed_positions.weight": [64, 48] for side in ("encoder", "decoder")}   # sines in real files: any table will do here
+case("marian", "MarianMTModel", vocab_size=101, decoder_vocab_size=101, d_model=48, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+     decoder_attention_heads=3, encoder_ffn_dim=88, decoder_ffn_dim=77, max_position_embeddings=64, decoder_start_token_id=3, forced_eos_token_id=None,
+     pad_token_id=3, bos_token_id=0, eos_token_id=2, scale_embedding=True, activation_function="silu", extra=PLACES)

@@ -164,7 +164,7 @@ def tokens(case, seed, n, vocab, avoid):
 def run(case, model, ids, source, types, follow=None):
     """Outputs of the prompt and of STEPS cached steps; follow: those tokens instead of the best ones."""
     x = torch.tensor([ids])
-    if case["cls"].endswith("Model") and "LMHead" not in case["cls"] or "MaskedLM" in case["cls"]:
+    if case["cls"].endswith("Model") and "LMHead" not in case["cls"] and "MTModel" not in case["cls"] or "MaskedLM" in case["cls"]:
         more = {"token_type_ids": torch.tensor([types])} if types else {}
         out = model(input_ids=x, output_hidden_states=True, **more)
         hidden = out.hidden_states[-1][0]
@@ -239,7 +239,7 @@ def attempt(case, seed, top):
               "chunks": case["chunks"]}
     avoid = config.get("pad_token_id") if "oberta" in case["cls"] or "Roberta" in case["cls"] else -1
     golden["ids"] = tokens(case, seed, PROMPT, vocab, avoid)
-    if "T5" in case["cls"] or "Bart" in case["cls"]:
+    if ("T5" in case["cls"] or "Bart" in case["cls"] or "Marian" in case["cls"]) and "Encoder" not in case["cls"]:
         golden["source"] = golden["ids"]
         golden["ids"] = [config["decoder_start_token_id"]] + golden["source"][3:3 + DECODER_PROMPT - 1][::-1]
     if case["types"]:

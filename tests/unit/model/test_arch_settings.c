@@ -69,6 +69,8 @@ static void check_defaults(void **state)
         { "t5", 6, 512, 32128, 0 },
         { "mt5", 8, 512, 250112, 0 },
         { "bart", 12, 1024, 50265, 1024 },
+        { "mbart", 12, 1024, 50265, 1024 },
+        { "marian", 12, 1024, 58101, 1024 },
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -138,6 +140,12 @@ static void check_relative_tables(void **state)
 
 /* ---------------------------------------------------------------------------------------------------------------- errors */
 
+static bool none(void *user, const char *name)
+{
+    (void)user, (void)name;
+    return false;
+}
+
 static void check_refused(void **state)
 {
     static const struct { const char *config; pare_status status; const char *part; } rows[] = {
@@ -180,6 +188,7 @@ static void check_refused(void **state)
         { "{\"model_type\": \"t5\", \"feed_forward_proj\": \"gated-\"}", PARE_ERR_UNSUPPORTED, "activation ''" },
         { "{\"model_type\": \"bart\", \"decoder_attention_heads\": 7}", PARE_ERR_FORMAT, "1024 is not a multiple of 7 heads" },
         { "{\"model_type\": \"bart\", \"encoder_layers\": 0}", PARE_ERR_FORMAT, "'encoder_layers' is 0" },
+        { "{\"model_type\": \"marian\", \"decoder_vocab_size\": 9}", PARE_ERR_UNSUPPORTED, "'decoder_vocab_size' is 9" },
     };
     pare_err err;
     (void)state;
@@ -192,15 +201,19 @@ static void check_refused(void **state)
     }
 }
 
+/* Marian's sines are a function of the position that its newer files leave out. */
+static void check_marian_without_positions(void **state)
+{
+    const pare_gnames names = { .has = none };
+    pare_err err;
+    pare_graph *g;
+    (void)state;
+    assert_error(build("{\"model_type\": \"marian\"}", &names, &g, &err), PARE_ERR_UNSUPPORTED, "encoder.embed_positions.weight: is not in the checkpoint");
+}
+
 /* --------------------------------------------------------------------------------------------------------------- pooling */
 
 typedef struct folder { const char *modules, *pooling; } folder;
-
-static bool none(void *user, const char *name)
-{
-    (void)user, (void)name;
-    return false;
-}
 
 static pare_status companion(void *user, const char *file, pare_jdoc **out, pare_err *err)
 {
@@ -301,7 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(check_defaults),      cmocka_unit_test(check_names_of_values), cmocka_unit_test(check_local_layers),
         cmocka_unit_test(check_relative_tables), cmocka_unit_test(check_refused),       cmocka_unit_test(check_pooling),
-        cmocka_unit_test(check_pooling_refused), cmocka_unit_test(check_memory_ends),
+        cmocka_unit_test(check_pooling_refused), cmocka_unit_test(check_memory_ends),    cmocka_unit_test(check_marian_without_positions),
     };
     return cmocka_run_group_tests_name("arch_settings", tests, NULL, NULL);
 }
