@@ -29,8 +29,7 @@ static pare_status set_ctx(pare_engine *e, pare_err *err)
     const int64_t table = table_positions(g), most = g->kind == PARE_G_ENCODER ? CTX_MOST : CTX_DEFAULT;
     int64_t own = g->max_positions > 0 ? g->max_positions : g->kind == PARE_G_ENCODER ? CTX_MOST : CTX_DEFAULT;
     if (own > table) own = table;
-    e->ctx_len = e->options.ctx ? e->options.ctx : own < most ? own : most;
-    if (e->inner && e->ctx_len > own) e->ctx_len = own; /* the option speaks of the decoder */
+    e->ctx_len = e->options.ctx && !e->inner ? e->options.ctx : own < most ? own : most; /* of a pair, the option speaks of the decoder */
     if (e->ctx_len > table)
         return pare_fail(err, PARE_ERR_USAGE, "a context of %lld tokens: the model has %lld positions", (long long)e->ctx_len, (long long)table);
     if (g->max_positions > 0 && e->ctx_len > g->max_positions)
