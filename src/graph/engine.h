@@ -5,7 +5,8 @@
  * A graph's nodes fall into three parts: `memory` (rows of an encoder's result: keys and values of cross-attention; run once a text by
  * pare_engine_encode), `main` (rows of tokens) and `tail` (rows whose logits are wanted; run in blocks of at most tail_rows, so that no
  * [tokens, vocabulary] array exists). A step of n tokens is cut into ceil(n / chunk) chunks of equal size (+-1); an encoder's texts stay whole, so its
- * chunk grows to the longest one.
+ * chunk grows to the longest one. A text of more than 8 tokens gives the same bits in chunks of any size from 32 on: cuts are even, so that no piece is
+ * so short that the kernels for a few tokens take it (batches of several texts: within rounding).
  *
  * Memory, in bytes:
  *   weights      float matrices lie in the mapped file (read, not owned); quantized ones are repacked (owned); vectors as f32 (owned)
@@ -29,6 +30,7 @@
 
 enum {
     PARE_QUERY_BLOCK = 64, /* queries that one task of attention takes */
+    PARE_KEY_BLOCK = 64,   /* the first key that a task shows to the kernel is a multiple of it */
     PARE_ROPE_MAX = 2048   /* rotated columns of a head */
 };
 

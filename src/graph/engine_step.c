@@ -125,6 +125,16 @@ typedef struct sink {
 
 static int64_t slot_of(const pare_batch *b, int64_t t) { return b->seq ? b->seq[t] : 0; }
 
+/* Blocks of queries of equal size (+-1): a remainder of a few would take the kernel's way for decoding, with other roundings. */
+static void cut_run(pare_engine *e, const pare_run *r, int64_t index)
+{
+    const int64_t blocks = (r->n + PARE_QUERY_BLOCK - 1) / PARE_QUERY_BLOCK;
+    for (int64_t i = 0; i < blocks; i++) {
+        const int64_t first = r->n * i / blocks;
+        e->blocks[e->n_blocks++] = (pare_query_block){ (int32_t)index, (int32_t)(r->n * (i + 1) / blocks - first), r->row0 + first };
+    }
+}
+
 /* Runs, positions, wanted rows and blocks of queries of tokens [first, first + n). */
 static void cut_chunk(pare_engine *e, const pare_batch *b, int64_t first, int64_t n, const sink *out)
 {
@@ -144,9 +154,7 @@ static void cut_chunk(pare_engine *e, const pare_batch *b, int64_t first, int64_
             e->now[r->seq] += r->n;
         }
         for (int64_t i = 0; i < r->n; i++) e->pos[r->row0 + i] = (int32_t)(r->pos0 + i);
-        for (int64_t i = 0; i < r->n; i += PARE_QUERY_BLOCK)
-            e->blocks[e->n_blocks++] = (pare_query_block){ (int32_t)runs, (int32_t)(r->n - i < PARE_QUERY_BLOCK ? r->n - i : PARE_QUERY_BLOCK), r->row0 + i };
-        runs++;
+        cut_run(e, r, runs++);
     }
     for (int64_t t = 0; t < n && out->row && !out->pooled; t++)
         if (!b->want || b->want[first + t]) {

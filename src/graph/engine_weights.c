@@ -233,8 +233,9 @@ static pare_status load_in_background(void *arg, pare_err *err)
 static pare_status wait_background(pare_engine *e, pare_err *err)
 {
     if (e->loading < 0) return PARE_OK;
-    e->loading = -1;
-    return pare_background_wait(e->background, err);
+    pare_status st = pare_background_wait(e->background, err);
+    e->loading = -1; /* not before: the task reads it */
+    return st;
 }
 
 pare_status pare_engine_segment_begin(pare_engine *e, int64_t segment, pare_err *err)

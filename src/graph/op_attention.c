@@ -183,6 +183,7 @@ static pare_status attend_block(void *arg, int64_t i, int worker, pare_err *err)
     int32_t firsts[PARE_QUERY_BLOCK], lasts[PARE_QUERY_BLOCK], at_pos[PARE_QUERY_BLOCK];
     (void)err;
     key_range(a, pos, keys, &from, &last);
+    from = from / PARE_KEY_BLOCK * PARE_KEY_BLOCK; /* kernels go by blocks of keys: the same ones however the text is cut */
     for (int64_t t = 0; t < b->n; t++) {
         key_range(a, pos + t, keys, &first, &last);
         firsts[t] = (int32_t)(first - from);
