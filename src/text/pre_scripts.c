@@ -39,7 +39,7 @@ static pare_status parse(pare_tokenizer *t, const pare_jval *v, void **self, par
     pare_status st = pare_tok_alloc(t, sizeof *p, &p, err);
     if (st != PARE_OK) return st;
     *self = p;
-    add_run(&all, "[\\x{30fc}\\p{Han}\\p{Hiragana}\\p{Katakana}]");
+    add_run(&all, "(?:(?![\\x{2ebf0}-\\x{2ee5d}\\x{31350}-\\x{323af}])[\\x{30fc}\\p{Han}\\p{Hiragana}\\p{Katakana}])");
     for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
         char one[80];
         pare_print(one, sizeof one, i < 2 ? "(?:(?![ \\x{30fc}])[\\p{%s}])" : "[\\p{%s}]", scripts[i]);

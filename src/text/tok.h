@@ -184,8 +184,8 @@ pare_status pare_tok_set_pre_tokenizer(pare_tokenizer *t, const pare_jval *v, pa
 pare_status pare_tok_set_post_processor(pare_tokenizer *t, const pare_jval *v, pare_err *err);
 pare_status pare_tok_set_decoder(pare_tokenizer *t, const pare_jval *v, pare_err *err);
 pare_status pare_tok_set_model(pare_tokenizer *t, const pare_jval *v, const pare_tok_member *big, pare_err *err);
-/* The same for JSON text made by a source (tok_vocab_txt.c, ...): an object with "normalizer", "pre_tokenizer", ... */
-pare_status pare_tok_set_parts(pare_tokenizer *t, const char *json, size_t n, pare_err *err);
+/* Scores of a BPE's tokens by id: pairs are then merged by the score of what they become, and equal scores from the left. */
+void pare_tok_bpe_rank_by_score(pare_tokenizer *t, const float *scores, size_t n);
 /* Reads bos_token, ... of the files beside the tokenizer; folder may be NULL. */
 pare_status pare_tok_read_special(pare_tokenizer *t, const char *folder, pare_err *err);
 
@@ -246,6 +246,7 @@ pare_status pare_tok_nfd(pare_tok_scratch *s, pare_tspan in, pare_str *out, int 
 typedef struct pare_tok_regex pare_tok_regex;
 pare_status pare_tok_regex_new(const char *where, pare_tspan pattern, bool literal, pare_tok_regex **out, pare_err *err);
 void pare_tok_regex_free(pare_tok_regex *r);
+bool pare_tok_regex_knows_script(const char *name, bool *failed);
 bool pare_tok_regex_is_char(const pare_tok_regex *r); /* a literal of one character */
 pare_status pare_tok_regex_translate(const char *where, pare_tspan pattern, pare_str *out, pare_err *err); /* for tests */
 typedef struct pare_tok_find {
@@ -303,6 +304,24 @@ struct pare_tok_scratch {
 pare_status pare_tok_work(pare_tok_scratch *s, size_t bytes, void *out, pare_err *err);
 /* Runs the normalizers over a text; the result is borrowed until the next call. */
 pare_status pare_tok_normalize(const pare_tokenizer *t, pare_tok_scratch *s, pare_tspan in, pare_tspan *out, int *flags, pare_err *err);
+
+/* ------------------------------------------------------------------------------------------------------ other sources */
+/*
+ * Files that are no tokenizer.json are told in its words: a source writes the document that transformers would make of them
+ * and has it read. Pieces of a SentencePiece model: text, score and type.
+ */
+typedef struct pare_tok_piece { pare_tspan text; float score; int type; } pare_tok_piece;
+typedef PARE_VEC(pare_tok_piece) pare_tok_pieces;
+/* {"a": 0, "b": 1} of pieces; and every pair of pieces that joined make a piece: the merges of a BPE, by rank. */
+pare_status pare_tok_write_vocab(pare_str *json, const pare_tok_pieces *pieces, const char *where, pare_err *err);
+pare_status pare_tok_write_merges(pare_str *json, const pare_tok_pieces *pieces, const char *where, pare_err *err);
+void pare_tok_write_text(pare_str *json, pare_tspan text);
+/* tokenizer_config.json of the folder, or NULL. */
+pare_status pare_tok_config(const char *folder, pare_jdoc **out, pare_err *err);
+/* Text of a token member of it ("bos_token": "x" or {"content": "x"}). */
+const char *pare_tok_config_token(const pare_jdoc *config, const char *key, const char *or_else);
+/* Reads the document that a source has written, then the special tokens of the folder. */
+pare_status pare_tok_read_written(pare_str *json, const char *where, const char *folder, pare_tokenizer **out, pare_err *err);
 
 /* ------------------------------------------------------------------------------------------------------ JSON of vocabularies */
 typedef struct pare_tok_json { const char *at, *end, *begin; const char *where; } pare_tok_json;

@@ -161,21 +161,6 @@ pare_status pare_tok_set_model(pare_tokenizer *t, const pare_jval *v, const pare
     return model->parse(t, v, big, &t->model_self, err);
 }
 
-pare_status pare_tok_set_parts(pare_tokenizer *t, const char *json, size_t n, pare_err *err)
-{
-    pare_status st = PARE_OK;
-    pare_jdoc *doc = NULL;
-    PARE_TRY(pare_jdoc_parse(json, n, t->where, &doc, err));
-    const pare_jval *root = pare_jdoc_root(doc);
-    PARE_TRY(pare_tok_set_normalizer(t, pare_j_get(root, "normalizer"), err));
-    PARE_TRY(pare_tok_set_pre_tokenizer(t, pare_j_get(root, "pre_tokenizer"), err));
-    PARE_TRY(pare_tok_set_post_processor(t, pare_j_get(root, "post_processor"), err));
-    PARE_TRY(pare_tok_set_decoder(t, pare_j_get(root, "decoder"), err));
-out:
-    pare_jdoc_free(doc);
-    return st;
-}
-
 /* ------------------------------------------------------------------------------------------------ reading of the members */
 
 pare_status pare_tok_alloc(pare_tokenizer *t, size_t bytes, void *out, pare_err *err)

@@ -69,6 +69,23 @@ out:
     return st;
 }
 
+/* \p{Greek} alone would be PCRE2's script extensions; the library means the script. */
+bool pare_tok_regex_knows_script(const char *name, bool *failed)
+{
+    char text[80];
+    int code = 0;
+    size_t at;
+    pare_print(text, sizeof text, "\\p{sc:%s}", name);
+    pcre2_general_context *general = pcre2_general_context_create(hook_alloc, hook_free, NULL);
+    pcre2_compile_context *context = general ? pcre2_compile_context_create(general) : NULL;
+    pcre2_code *compiled = context ? pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &code, &at, context) : NULL;
+    if (!context || code == PCRE2_ERROR_HEAP_FAILED) *failed = true;
+    pcre2_code_free(compiled);
+    pcre2_compile_context_free(context);
+    pcre2_general_context_free(general);
+    return compiled != NULL;
+}
+
 pare_status pare_tok_regex_new(const char *where, pare_tspan pattern, bool literal, pare_tok_regex **out, pare_err *err)
 {
     pare_status st = PARE_OK;

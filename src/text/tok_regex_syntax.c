@@ -69,7 +69,7 @@ static void property_set(const char *name, pare_str *out)
         if (names[i].set) return pare_str_add(out, names[i].set);
         category = names[i].category;
     }
-    pare_str_printf(out, "\\p{%s}", category ? category : name);
+    pare_str_printf(out, category || !pare_tok_regex_knows_script(name, &out->failed) ? "\\p{%s}" : "\\p{sc:%s}", category ? category : name);
     if (!strcmp(plain, "punct")) pare_str_add(out, "$+<=>^`|~");
     if (category) pare_tok_newer_ranges(category, out);
     if (!strcmp(plain, "han")) pare_str_add(out, "\\x{2ebf0}-\\x{2ee5d}\\x{31350}-\\x{323af}");

@@ -442,6 +442,20 @@ static pare_status encode_raw(const void *self, const pare_tokenizer *t, pare_to
     return st == PARE_OK ? encode(self, t, s, (pare_tspan){s->mapped.at, s->mapped.n}, out, err) : st;
 }
 
+void pare_tok_bpe_rank_by_score(pare_tokenizer *t, const float *scores, size_t n)
+{
+    bpe *m = t->model_self;
+    for (uint64_t i = 0; i <= m->mask; i++) {
+        if (m->merges[i].id < 0 || (size_t)m->merges[i].id >= n) continue;
+        float score = scores[m->merges[i].id];
+        uint32_t bits;
+        memcpy(&bits, &score, 4);
+        if (score == 0) bits = 0;
+        /* Order of floats as order of integers, the largest score first. */
+        m->merges[i].rank = bits >> 31 ? bits : 0x7FFFFFFFu - bits;
+    }
+}
+
 static void clear(void *self)
 {
     if (self) pare_dealloc(((bpe *)self)->merges);
