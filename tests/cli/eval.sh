@@ -63,7 +63,9 @@ expect_error 1 "bad.jsonl:1" "$PARE" eval "$DEMO" --choices bad.jsonl
 expect_error 2 "what to evaluate" "$PARE" eval "$DEMO"
 expect_error 1 "cannot open" "$PARE" eval "$DEMO" --text nowhere
 expect_error 2 "no protocol" "$PARE" eval "$DEMO" --text "$TEXT" --protocol x
-expect_error 2 "windows of 1000" "$PARE" eval "$DEMO" --text "$TEXT" --ctx 1000 --dtype f32 --kv-dtype f16
+expect 0 "$PARE" eval "$DEMO" --text "$TEXT" --ctx 600 --windows 1
+grep -q "made for 512" stderr || fail "no word about a context beyond the model"
+expect_error 2 "whole number from 2" "$PARE" eval "$DEMO" --text "$TEXT" --ctx 1
 : >empty
 expect_error 1 "nothing to predict" "$PARE" eval "$DEMO" --text empty
 exit 0

@@ -66,7 +66,7 @@ done
 
 # less memory than the model needs: the same logits, and a word about the cost
 expect 0 "$PARE" run "$DEMO" --ids 1,15,7 -n 2 --logits all.npy --quiet
-expect 0 "$PARE" run "$DEMO" --ids 1,15,7 -n 2 --logits few.npy --memory 5MiB
+expect 0 "$PARE" run "$DEMO" --ids 1,15,7 -n 2 --logits few.npy --memory 7MiB
 grep -q "from the file again" stderr || fail "streaming is not announced"
 cmp -s all.npy few.npy || fail "streaming changes the logits"
 expect_error 1 "memory" "$PARE" run "$DEMO" --ids 1 -n 1 --memory 100K
