@@ -6,19 +6,20 @@ CASES = {}
 
 
 def case(name, cls, base=None, *, old=False, dtype="f32", patch=None, rename=None, extra=None, files=None, pooling=None, types=False,
-         chunks=True, gain=None, keys=None, alter=None, tolerance=2e-4, attn="eager", **config):
+         chunks=True, gain=None, keys=None, alter=None, tolerance=2e-4, attn="eager", stacked=False, **config):
     """
     cls: class of transformers. base: name of the case that this one differs from (its config is inherited). old: config.json with the keys
     of transformers 4 (rope_theta, rope_scaling, torch_dtype). dtype: of the stored weights. patch: keys put into config.json after saving
     (value None with key in `keys`: removed). rename: (from, to) pairs on tensor names, as in older files. extra: tensors that a file holds
     and no model needs, {name: shape}. files: more files of the folder. pooling: {"mode", "normalize"} of sentence-transformers.
     alter: {key: other value} that must change the result, beside the keys in which the case differs from its base.
-    attn: of transformers (Falcon's "eager" adds ALiBi twice). tolerance: of the logits' range, at most. chunks: False where the result depends on how a prompt is cut (frequencies made from the length of a step).
+    stacked: all experts of a layer in one tensor, as transformers 5 holds them. attn: of transformers (Falcon's "eager" adds ALiBi twice). tolerance: of the logits' range, at most. chunks: False where the result depends on how a prompt is cut (frequencies made from the length of a step).
     """
     inherited = dict(CASES[base]["config"]) if base else {}
     CASES[name] = {"name": name, "cls": cls, "base": base, "own": config, "config": {**inherited, **config}, "old": old, "dtype": dtype,
                    "patch": patch or {}, "rename": rename or [], "extra": extra or {}, "files": files or {}, "pooling": pooling,
-                   "types": types, "chunks": chunks, "gain": gain or {}, "remove": keys or [], "alter": alter or {}, "tolerance": tolerance, "attn": attn}
+                   "types": types, "chunks": chunks, "gain": gain or {}, "remove": keys or [], "alter": alter or {}, "tolerance": tolerance, "attn": attn,
+                   "stacked": stacked}
 
 
 def rope(kind="default", theta=10000.0, **more):
@@ -249,3 +250,22 @@ PLACES = {f"model.{side}.embed_positions.weight": [64, 48] for side in ("encoder
 case("marian", "MarianMTModel", vocab_size=101, decoder_vocab_size=101, d_model=48, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
      decoder_attention_heads=3, encoder_ffn_dim=88, decoder_ffn_dim=77, max_position_embeddings=64, decoder_start_token_id=3, forced_eos_token_id=None,
      pad_token_id=3, bos_token_id=0, eos_token_id=2, scale_embedding=True, activation_function="silu", extra=PLACES)
+
+# ------------------------------------------------------------------------------- smollm3; more switches of Llama's kin
+SM = "SmolLM3ForCausalLM"
+case("smollm3", SM, vocab_size=101, hidden_size=64, intermediate_size=96, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2,
+     max_position_embeddings=128, no_rope_layer_interval=2, rope_parameters=rope(theta=2000000.0), **IDS, alter={"no_rope_layer_interval": 4})
+case("smollm3_sliding", SM, "smollm3", use_sliding_window=True, sliding_window=8, attention_bias=True, mlp_bias=True, tie_word_embeddings=False)
+case("smollm3_old_sliding", SM, "smollm3_sliding", old=True, keys=["layer_types"])
+case("smollm3_list", SM, "smollm3", no_rope_layers=[0, 1, 1, 1], old=True)
+case("mistral_linear", "MistralForCausalLM", "mistral", rope_parameters=rope("linear", factor=2.0), tie_word_embeddings=True)
+case("gemma2_types", "Gemma2ForCausalLM", "gemma2", attention_bias=True,
+     layer_types=["full_attention", "full_attention", "sliding_attention", "sliding_attention"])
+case("phi_eps", "PhiForCausalLM", "phi", layer_norm_eps=0.02, rope_parameters=rope(theta=400.0, partial_rotary_factor=0.75))
+case("stablelm_full", "StableLmForCausalLM", "stablelm", tie_word_embeddings=True, layer_norm_eps=0.02, hidden_act="gelu", rope_parameters=rope(theta=400.0, partial_rotary_factor=1.0))
+case("olmo_bias", "OlmoForCausalLM", "olmo", attention_bias=True)
+case("mixtral_tied", "MixtralForCausalLM", "mixtral", tie_word_embeddings=True, head_dim=24, hidden_act="gelu", rope_parameters=rope(theta=300.0))
+case("mixtral_stacked", "MixtralForCausalLM", "mixtral", stacked=True)
+case("qwen3_moe_window", "Qwen3MoeForCausalLM", "qwen3_moe", use_sliding_window=True, sliding_window=8, attention_bias=True, tie_word_embeddings=True)
+case("qwen3_moe_stacked", "Qwen3MoeForCausalLM", "qwen3_moe_sparse", stacked=True)
+case("olmoe_stacked", "OlmoeForCausalLM", "olmoe_clip", stacked=True)

@@ -62,6 +62,8 @@ def amplitude_of(case, name, shape):
         return 0.0, 1.0
     if any(k in name for k in ("embed", "wte", "wpe", "shared.weight")) and "proj" not in name:
         return 0.0, 0.12 if "Gemma" in case["cls"] else 0.6      # Gemma multiplies them by sqrt(hidden)
+    if len(shape) == 3 and "experts." in name:
+        return 0.0, round((3.0 / shape[-1]) ** 0.5, 4)
     fan_in = shape[0] if case["cls"].startswith("GPT2") and last in ("c_attn", "c_proj", "c_fc") else int(np.prod(shape[1:]))
     gain = 1.0
     if last in ("gate", "router") or name.endswith("mlp.gate.weight"):
@@ -118,6 +120,21 @@ def make_config(case, override=None):
     return cls, cls.config_class(**{**case["config"], **(override or {})})
 
 
+def stacked(shapes):
+    """The experts of each layer as [experts, 2 * ffn, hidden] (gate, then up) and [experts, hidden, ffn]."""
+    out, last = {}, {}
+    for name, shape in shapes.items():
+        at = re.fullmatch(r"(.*)\.(?:block_sparse_moe|mlp)\.experts\.(\d+)\.(\w+)\.weight", name)
+        if at:
+            last[at[1]] = max(last.get(at[1], 0), int(at[2]))
+            hidden, ffn = shape if at[3] in ("w2", "down_proj") else shape[::-1]
+            out[f"{at[1]}.mlp.experts.gate_up_proj"] = [last[at[1]] + 1, 2 * ffn, hidden]
+            out[f"{at[1]}.mlp.experts.down_proj"] = [last[at[1]] + 1, hidden, ffn]
+        else:
+            out[name.replace("block_sparse_moe", "mlp")] = shape
+    return out
+
+
 def tensors_of(case, folder, override=None):
     """Saves a model of the configuration; what save_pretrained stores and the config.json that it writes."""
     cls, config = make_config(case, override)
@@ -125,7 +142,7 @@ def tensors_of(case, folder, override=None):
     cls(config).save_pretrained(folder)
     with safe_open(folder / "model.safetensors", "pt") as f:
         shapes = {k: list(f.get_slice(k).get_shape()) for k in f.keys()}
-    return shapes, json.loads((folder / "config.json").read_text())
+    return stacked(shapes) if case["stacked"] else shapes, json.loads((folder / "config.json").read_text())
 
 
 def renamed(case, name):
