@@ -88,7 +88,7 @@ static void lay_out(form *f, int64_t n, int64_t cols, uint8_t *base)
         return;
     }
     const bool bytes = f->kind == PARE_W_I8;
-    const int64_t unit = bytes ? 32 : f->kind == PARE_W_U4 ? 128 : 256, padded = (cols + unit - 1) / unit * unit;
+    const int64_t unit = f->kind == PARE_W_U2 ? 256 : 128, padded = (cols + unit - 1) / unit * unit;
     const int64_t blocks = (cols + PARE_ACT_BLOCK - 1) / PARE_ACT_BLOCK;
     f->q = (pare_mvact){ .n = n, .cols = cols, .blocks = blocks, .limbs = f->limbs, .q_stride = (int64_t)up64((size_t)(padded * f->limbs * (bytes ? 2 : 1))),
                          .scale_stride = (blocks + 31) / 16 * 16, .sum_stride = bytes ? 0 : (blocks * (f->kind == PARE_W_U4 ? 16 : 8) + 15) / 16 * 16 };

@@ -47,7 +47,7 @@ typedef struct pare_wmat {
  *   U3 U2   unit of 256 columns: [limb 1 or 3][column % 4][64 int8]                     the same
  *   I8 U8   unit of  32 columns: [limb 1 or 2][32 int16]                                q = l0 * 2^14 + l1
  *
- * so that a vector of 64 bytes of weights, masked and shifted, meets vectors of 64 bytes. Columns behind the last are 0.
+ * so that a vector of 64 bytes of weights, masked and shifted, meets vectors of 64 bytes. Columns behind the last, up to a whole unit and block, are 0.
  * Column c belongs to lane (c / 8) % 16 (U4), (c / 16) % 16 (U3 U2), (c / 2) % 16 (I8 U8): one 32-bit word of these vectors. The sum of
  * a row is the sum of its 16 lanes (pare_lanes_sum), and a lane is the sum, in the order of columns, of one term a segment (columns
  * that share the scale of x and that of W):

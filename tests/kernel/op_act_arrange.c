@@ -20,7 +20,7 @@ void check_act_arrange(const pare_kernels *ref, const pare_kernels *k)
         for (int i = 0; i < 6; i++) {
             const pare_wkind kind = kinds[i / 2];
             const int limbs = i % 2 ? kind == PARE_W_I8 ? 2 : 3 : 1;
-            const int64_t unit = kind == PARE_W_I8 ? 32 : kind == PARE_W_U4 ? 128 : 256, padded = (n + unit - 1) / unit * unit;
+            const int64_t unit = kind == PARE_W_U2 ? 256 : 128, padded = (n + unit - 1) / unit * unit;
             const size_t bytes = (size_t)(padded * limbs) * (kind == PARE_W_I8 ? 2 : 1), sums = (size_t)((n + 127) / 128 * (kind == PARE_W_U4 ? 16 : 8)) * 4;
             void *q = guarded(0, (size_t)n * (limbs == 1 ? 1 : 4)), *a = guarded(1, bytes), *b = guarded(2, bytes);
             int32_t *sa = guarded(3, sums), *sb = guarded(4, sums);

@@ -9,7 +9,7 @@ static int32_t element(const void *q, int limbs, int64_t c)
 
 static void bytes(int limbs, int64_t cols, const void *q, int16_t *out)
 {
-    for (int64_t unit = 0; unit < cols; unit += 32)
+    for (int64_t unit = 0; unit < (cols + 127) / 128 * 128; unit += 32)
         for (int64_t i = 0; i < 32; i++) {
             const int32_t v = unit + i < cols ? element(q, limbs, unit + i) : 0, low = ((v + 8192) & 16383) - 8192;
             int16_t *at = out + unit * limbs + i;

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Decode speed of linear layers against this machine's memory:
+ *   bench_matvec [--csv] [--isa LEVEL] [--threads N] [--mib N] [--repeat N] [--tokens N] [--only TEXT]
+ *
+ * Layers shaped as in a Llama of 1.1 B parameters (hidden 2048, 256 rows of keys and values, ffn 5632, vocabulary 32000), as many of them
+ * as give --mib of weights, far more than the caches hold; every one is read once a round through pare_linear_forward, q k v and
+ * gate up together, as a decode step does. GB/s counts codes, scales and zero points. The fraction is against the read bandwidth,
+ * a sum over as many bytes on the same threads, measured before and after every row; the best of these is used. A row's time is the best
+ * of the repeats; "empty" is the cost of a parallel loop of 16 tasks that do nothing.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "graph/linear.h"
+
+enum { HIDDEN = 2048, KV = 256, FFN = 5632, VOCAB = 32000, MATRICES = 7, MOST_LAYERS = 512 };
+static const int64_t shapes[MATRICES][2] = { { HIDDEN, HIDDEN }, { KV, HIDDEN }, { KV, HIDDEN }, { HIDDEN, HIDDEN }, { FFN, HIDDEN }, { FFN, HIDDEN }, { HIDDEN, FFN } };
+
+typedef struct row { const char *name; pare_wkind kind; int64_t group; bool zero; pare_compute mode; pare_act act; double target; } row;
+static const row rows[] = {
+    { "bf16", PARE_W_BF16, 0, false, PARE_COMPUTE_BF16, 0, 0.90 },
+    { "bf16 exact", PARE_W_BF16, 0, false, PARE_COMPUTE_EXACT, 0, 0.60 },
+    { "f16", PARE_W_F16, 0, false, PARE_COMPUTE_EXACT, 0, 0.60 },
+    { "f32", PARE_W_F32, 0, false, PARE_COMPUTE_EXACT, 0, 0.60 },
+    { "f8 channel", PARE_W_F8, 0, false, PARE_COMPUTE_EXACT, 0, 0.60 },
+    { "w8 channel fast", PARE_W_I8, 0, false, PARE_COMPUTE_FAST, 0, 0.90 },
+    { "w8 channel exact", PARE_W_I8, 0, false, PARE_COMPUTE_EXACT, 0, 0.60 },
+    { "w8 channel w8a8", PARE_W_I8, 0, false, PARE_COMPUTE_EXACT, PARE_ACT_DYNAMIC_TOKEN, 0.90 },
+    { "w8 g128 asym fast", PARE_W_U8, 128, true, PARE_COMPUTE_FAST, 0, 0.90 },
+    { "w8 g128 asym exact", PARE_W_U8, 128, true, PARE_COMPUTE_EXACT, 0, 0.60 },
+    { "w4 g128 fast", PARE_W_U4, 128, false, PARE_COMPUTE_FAST, 0, 0.90 },
+    { "w4 g128 exact", PARE_W_U4, 128, false, PARE_COMPUTE_EXACT, 0, 0.60 },
+    { "w4 g128 asym fast", PARE_W_U4, 128, true, PARE_COMPUTE_FAST, 0, 0.90 },
+    { "w4 g128 asym exact", PARE_W_U4, 128, true, PARE_COMPUTE_EXACT, 0, 0.60 },
+    { "w4 g32 fast", PARE_W_U4, 32, false, PARE_COMPUTE_FAST, 0, 0.75 },
+    { "w4 g32 exact", PARE_W_U4, 32, false, PARE_COMPUTE_EXACT, 0, 0.60 },
+    { "w3 g128 fast", PARE_W_U3, 128, false, PARE_COMPUTE_FAST, 0, 0.75 },
+    { "w3 g128 exact", PARE_W_U3, 128, false, PARE_COMPUTE_EXACT, 0, 0.60 },
+    { "w2 g128 fast", PARE_W_U2, 128, false, PARE_COMPUTE_FAST, 0, 0.75 },
+    { "w2 g128 exact", PARE_W_U2, 128, false, PARE_COMPUTE_EXACT, 0, 0.60 },
+    { "w2 g64 asym fast", PARE_W_U2, 64, true, PARE_COMPUTE_FAST, 0, 0.75 },
+};
+
+typedef struct bench {
+    pare_ctx *ctx;
+    size_t bytes;
+    uint8_t *pool;               /* weights, then scales, then zero points */
+    pare_linear layer[MOST_LAYERS * MATRICES + 1];
+    int layers;
+    uint64_t total;
+    float *x, *y;
+    int64_t tokens;
+    pare_workspace ws;
+    int repeat;
+    double read;                 /* best so far, bytes a second */
+    uint64_t sum[256];
+} bench;
+
+static void check(pare_status st, const pare_err *err)
+{
+    if (st == PARE_OK) return;
+    fprintf(stderr, "bench_matvec: %s\n", err->text);
+    exit(1);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ the memory */
+
+enum { PIECE = 1 << 18 };
+
+static pare_status read_piece(void *arg, int64_t i, int worker, pare_err *err)
+{
+    bench *b = arg;
+    const uint64_t *at = (const uint64_t *)(const void *)(b->pool + i * PIECE);
+    uint64_t s[16] = { 0 };
+    (void)err;
+    for (size_t j = 0; j < PIECE / 8; j += 16)
+        for (int k = 0; k < 16; k++) s[k] += at[j + (size_t)k];
+    for (int k = 0; k < 16; k++) b->sum[worker * 4] += s[k];
+    return PARE_OK;
+}
+
+static void measure_read(bench *b)
+{
+    pare_err err;
+    for (int i = 0; i < 3; i++) {
+        const double t0 = pare_now();
+        check(pare_parallel(b->ctx, (int64_t)(b->bytes / PIECE), read_piece, b, &err), &err);
+        const double rate = (double)(b->bytes / PIECE * PIECE) / (pare_now() - t0);
+        if (rate > b->read) b->read = rate;
+    }
+}
+
+static pare_status nothing(void *arg, int64_t i, int worker, pare_err *err)
+{
+    (void)arg, (void)i, (void)worker, (void)err;
+    return PARE_OK;
+}
+
+static double measure_empty(bench *b)
+{
+    pare_err err;
+    double best = 1;
+    for (int i = 0; i < 20; i++) {
+        const double t0 = pare_now();
+        for (int j = 0; j < 100; j++) check(pare_parallel(b->ctx, 16, nothing, NULL, &err), &err);
+        const double t = (pare_now() - t0) / 100;
+        if (t < best) best = t;
+    }
+    return best;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ the layers */
+
+static int64_t row_bytes(const row *r, int64_t cols)
+{
+    switch (r->kind) {
+    case PARE_W_F32: return cols * 4;
+    case PARE_W_F16:
+    case PARE_W_BF16: return cols * 2;
+    case PARE_W_U4: return cols / 2;
+    case PARE_W_U3: return cols / 128 * 48;
+    case PARE_W_U2: return cols / 4;
+    default: return cols;
+    }
+}
+
+static uint64_t add_layer(bench *b, const row *r, int64_t n, int64_t cols, uint8_t **at)
+{
+    pare_err err;
+    pare_linear *l = &b->layer[b->layers];
+    if (r->kind <= PARE_W_BF16) {
+        check(pare_linear_float(l, r->kind == PARE_W_F32 ? PARE_F32 : r->kind == PARE_W_F16 ? PARE_F16 : PARE_BF16, n, cols, *at, &err), &err);
+        *at += n * row_bytes(r, cols);
+    } else {
+        pare_wmat w = { .kind = r->kind, .rows = n, .cols = cols, .row_bytes = row_bytes(r, cols), .data = *at, .code_dtype = PARE_F8_E4M3FN,
+                        .group = r->group ? r->group : cols, .scale_dtype = PARE_BF16, .scale_rows = 1 };
+        w.groups = cols / w.group;
+        *at += n * w.row_bytes;
+        w.scale = *at;
+        *at += n * w.groups * 2;
+        if (r->zero) {
+            const int most = r->kind == PARE_W_U4 ? 15 : r->kind == PARE_W_U3 ? 7 : r->kind == PARE_W_U2 ? 3 : 255;
+            for (int64_t i = 0; i < n * w.groups; i++) (*at)[i] &= (uint8_t)most;
+            w.zero = *at;
+            *at += n * w.groups;
+        }
+        check(pare_linear_view(l, &w, &err), &err);
+        l->act = r->act;
+    }
+    *at = b->pool + (*at - b->pool + 63) / 64 * 64;
+    b->layers++;
+    return l->bytes;
+}
+
+static void make_layers(bench *b, const row *r)
+{
+    uint8_t *at = b->pool;
+    const size_t head = (size_t)(VOCAB * HIDDEN) * 4, most = (size_t)(HIDDEN * 2 + KV * 2 + FFN * 3) * HIDDEN * 4 + (1 << 20);
+    (void)head;
+    b->layers = 0;
+    for (uint32_t i = 0, s = 1; i < b->bytes / 2; i++) { /* normal numbers as bf16 and f16 */
+        s = s * 1664525u + 1013904223u;
+        const uint16_t h = (uint16_t)((s >> 16 & 0x83ff) | 0x3c00);
+        memcpy(b->pool + (size_t)i * 2, &h, 2);
+    }
+    b->total = add_layer(b, r, VOCAB, HIDDEN, &at);
+    do
+        for (int m = 0; m < MATRICES; m++) b->total += add_layer(b, r, shapes[m][0], shapes[m][1], &at);
+    while ((size_t)(at - b->pool) + most / 8 * (r->kind <= PARE_W_BF16 ? 8 : 3) < b->bytes && b->layers + MATRICES < MOST_LAYERS * MATRICES);
+}
+
+static void step(bench *b, int first, int count, pare_compute mode)
+{
+    pare_err err;
+    const pare_linear *w[3];
+    float *y[3];
+    int64_t strides[3];
+    for (int i = 0; i < count; i++) {
+        w[i] = &b->layer[first + i];
+        y[i] = b->y + i * FFN * b->tokens;
+        strides[i] = w[i]->w.rows;
+    }
+    check(pare_linear_forward(b->ctx, w, count, mode, b->tokens, b->x, b->layer[first].w.cols, y, strides, &b->ws, &err), &err);
+}
+
+static double round_of(bench *b, pare_compute mode)
+{
+    const double t0 = pare_now();
+    for (int l = 1; l < b->layers; l += MATRICES) {
+        step(b, l, 3, mode);
+        step(b, l + 3, 1, mode);
+        step(b, l + 4, 2, mode);
+        step(b, l + 6, 1, mode);
+    }
+    step(b, 0, 1, mode);
+    return pare_now() - t0;
+}
+
+int main(int argc, char **argv)
+{
+    static bench b = { .bytes = (size_t)512 << 20, .repeat = 5, .tokens = 1 };
+    pare_ctx_options options = { 0 };
+    pare_err err;
+    bool csv = false;
+    const char *only = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--csv")) csv = true;
+        else if (i + 1 == argc) return fprintf(stderr, "bench_matvec: %s?\n", argv[i]), 2;
+        else if (!strcmp(argv[i], "--isa")) options.isa = argv[++i];
+        else if (!strcmp(argv[i], "--threads")) options.threads = (int)strtol(argv[++i], NULL, 10);
+        else if (!strcmp(argv[i], "--mib")) b.bytes = (size_t)strtol(argv[++i], NULL, 10) << 20;
+        else if (!strcmp(argv[i], "--repeat")) b.repeat = (int)strtol(argv[++i], NULL, 10);
+        else if (!strcmp(argv[i], "--tokens")) b.tokens = strtol(argv[++i], NULL, 10);
+        else if (!strcmp(argv[i], "--only")) only = argv[++i];
+        else return fprintf(stderr, "bench_matvec: %s?\n", argv[i]), 2;
+    }
+    check(pare_ctx_new(&options, &b.ctx, &err), &err);
+    b.pool = pare_alloc_aligned(4096, b.bytes + ((size_t)320 << 20));
+    b.x = pare_alloc_aligned(64, (size_t)(b.tokens * FFN) * 4);
+    b.y = pare_alloc_aligned(64, (size_t)(b.tokens * (VOCAB + 3 * FFN)) * 4);
+    if (!b.pool || !b.x || !b.y) return fprintf(stderr, "bench_matvec: no memory\n"), 1;
+    for (int64_t i = 0; i < b.tokens * FFN; i++) b.x[i] = (float)((i * 7919) % 2001 - 1000) / 700.0f;
+    memset(b.pool, 1, b.bytes + ((size_t)320 << 20));
+    measure_read(&b);
+    printf(csv ? "kernel,threads,tokens,gb_per_s,read_gb_per_s,fraction,target\n" : "%s, %d threads, %lld tokens, empty loop %.2f us\n%-20s %8s %8s %9s %7s\n", pare_ctx_isa(b.ctx),
+           b.ctx->threads, (long long)b.tokens, measure_empty(&b) * 1e6, "kernel", "GB/s", "memory", "fraction", "wanted");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const row *r = &rows[i];
+        if (only && !strstr(r->name, only)) continue;
+        make_layers(&b, r);
+        double best = 1e9;
+        for (int j = 0; j < b.repeat; j++) {
+            if (j % 2 == 0) measure_read(&b);
+            const double t = round_of(&b, r->mode);
+            if (t < best) best = t;
+        }
+        measure_read(&b);
+        const double rate = (double)b.total / best;
+        if (csv) printf("%s,%d,%lld,%.3f,%.3f,%.3f,%.2f\n", r->name, b.ctx->threads, (long long)b.tokens, rate / 1e9, b.read / 1e9, rate / b.read, r->target);
+        else printf("%-20s %8.2f %8.2f %8.1f%% %6.0f%%%s\n", r->name, rate / 1e9, b.read / 1e9, rate / b.read * 100, r->target * 100, rate / b.read < r->target ? "  below" : "");
+        fflush(stdout);
+    }
+    pare_workspace_clear(&b.ws);
+    pare_dealloc_aligned(b.pool);
+    pare_dealloc_aligned(b.x);
+    pare_dealloc_aligned(b.y);
+    pare_ctx_free(b.ctx);
+    return 0;
+}
