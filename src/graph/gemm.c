@@ -13,7 +13,7 @@
 #include <string.h>
 #include "graph/gemm_plan.h"
 
-enum { MAX_LAYERS = 16 };
+enum { MAX_LAYERS = 16, TILES = 4, TASK_ROWS = TILES * PARE_GEMM_ROWS, TILE_C = PARE_GEMM_TOKENS * PARE_GEMM_ROWS };
 
 typedef struct layer {
     const pare_linear *l;
@@ -51,44 +51,77 @@ static bool wait_packed(const job *j, const pare_gemm_x *x)
     return true;
 }
 
-static void multiply(const job *j, const pare_gemm_x *x, const pare_gemm_block *b, pare_gemm_tile *t, float *c)
+typedef void (*tile_fn)(const pare_gemm_tile *);
+
+static tile_fn tile_of(const pare_kernels *k, pare_gemm_form form)
 {
-    void (*const tile)(const pare_gemm_tile *) = x->form == PARE_GEMM_F32    ? j->k->gemm_tile_f32
-                                                 : x->form == PARE_GEMM_BF16 ? j->k->gemm_tile_bf16
-                                                 : x->form == PARE_GEMM_I16  ? j->k->gemm_tile_i16
-                                                                             : j->k->gemm_tile_u8;
-    for (int64_t g = 0; g < j->groups; g++, c += PARE_GEMM_TOKENS * PARE_GEMM_ROWS) {
-        const int64_t left = j->n - g * PARE_GEMM_TOKENS;
-        t->tokens = left < PARE_GEMM_TOKENS ? (int)left : PARE_GEMM_TOKENS;
-        t->x = x->packed + (g * x->words + b->word0) * PARE_GEMM_TOKENS;
-        if (x->integer) t->x_scale = x->scale + (g * x->segments + b->seg0) * PARE_GEMM_TOKENS;
-        if (x->integer) t->x_sum = x->sum + (g * x->segments + b->seg0) * PARE_GEMM_TOKENS;
-        t->c = c;
-        if (b->seg0 == 0) memset(c, 0, sizeof(float) * PARE_GEMM_TOKENS * PARE_GEMM_ROWS);
-        tile(t);
+    switch (form) {
+    case PARE_GEMM_F32: return k->gemm_tile_f32;
+    case PARE_GEMM_BF16: return k->gemm_tile_bf16;
+    case PARE_GEMM_I16: return k->gemm_tile_i16;
+    default: return k->gemm_tile_u8;
     }
+}
+
+/* One block of columns, packed in t[0 ... tiles - 1], with all tokens; meanwhile rows [r0, r0 + rows) of block `next` are fetched. */
+static void multiply(const job *j, const layer *y, const pare_gemm_block *b, pare_gemm_tile *t, int tiles, float *c, const pare_gemm_block *next,
+                     int64_t r0, int64_t rows)
+{
+    const pare_gemm_x *x = y->x;
+    const tile_fn tile = tile_of(j->k, x->form);
+    for (int64_t g = 0; g < j->groups; g++) {
+        const int64_t tokens = j->n - g * PARE_GEMM_TOKENS;
+        pare_gemm_w_prefetch(y->l, next, r0, (int)rows, g, j->groups);
+        for (int i = 0; i < tiles; i++) {
+            t[i].tokens = tokens < PARE_GEMM_TOKENS ? (int)tokens : PARE_GEMM_TOKENS;
+            t[i].x = x->packed + (b->word0 * j->groups + g * b->words) * PARE_GEMM_TOKENS;
+            if (x->integer) t[i].x_scale = x->scale + (b->seg0 * j->groups + g * b->segments) * PARE_GEMM_TOKENS;
+            if (x->integer) t[i].x_sum = x->sum + (b->seg0 * j->groups + g * b->segments) * PARE_GEMM_TOKENS;
+            t[i].c = c + (g * TILES + i) * TILE_C;
+            if (b->seg0 == 0) memset(t[i].c, 0, TILE_C * sizeof(float));
+            tile(&t[i]);
+        }
+    }
+}
+
+static int64_t clip(int64_t v, int64_t most)
+{
+    return v < 0 ? 0 : v < most ? v : most;
+}
+
+static void store(const job *j, const layer *y, const float *c, int64_t r0, int64_t rows)
+{
+    for (int64_t n = 0; n < j->n; n++)
+        for (int64_t i = 0; i * PARE_GEMM_ROWS < rows; i++)
+            memcpy(y->y + n * y->y_stride + r0 + i * PARE_GEMM_ROWS,
+                   c + (n / PARE_GEMM_TOKENS * TILES + i) * TILE_C + n % PARE_GEMM_TOKENS * PARE_GEMM_ROWS,
+                   (size_t)clip(rows - i * PARE_GEMM_ROWS, PARE_GEMM_ROWS) * sizeof(float));
 }
 
 static pare_status rows_task(const job *j, const layer *y, int64_t r0, uint8_t *scratch, pare_err *err)
 {
     const pare_linear *l = y->l;
     const pare_gemm_x *x = y->x;
-    const int64_t left = l->w.rows - r0;
-    const int rows = left < PARE_GEMM_ROWS ? (int)left : PARE_GEMM_ROWS;
+    const int64_t rows = clip(l->w.rows - r0, TASK_ROWS);
+    const int tiles = (int)((rows + PARE_GEMM_ROWS - 1) / PARE_GEMM_ROWS);
     pare_gemm_w *w = (void *)scratch;
     float *c = (void *)(scratch + j->w_bytes), *any = (void *)(scratch + j->w_bytes + j->c_bytes);
     pare_status st = PARE_OK;
     if (l->w.kind == PARE_W_ANY) PARE_TRY(l->rows(l, r0, rows, any, err));
     if (l->w.kind == PARE_W_F8)
-        for (int i = 0; i < 256; i++) w->f8[i] = pare_f8_to_f32(l->w.code_dtype, (uint8_t)i);
+        for (int i = 0; i < 256 * TILES; i++) w[i / 256].f8[i % 256] = pare_f8_to_f32(l->w.code_dtype, (uint8_t)i);
     if (!wait_packed(j, x)) PARE_TRY(pare_check_cancel(j->ctx, err));
     if (x->blocks == 0) memset(c, 0, j->c_bytes);
     for (int64_t b = 0; b < x->blocks; b++) {
-        pare_gemm_tile t = { 0 };
-        pare_gemm_w_pack(j->k, l, x, &x->block[b], r0, rows, any, w, &t);
-        multiply(j, x, &x->block[b], &t, c);
+        const bool last = b + 1 == x->blocks;
+        const int64_t next_r0 = last ? r0 + TASK_ROWS : r0;
+        pare_gemm_tile t[TILES] = { 0 };
+        for (int i = 0; i < tiles; i++)
+            pare_gemm_w_pack(j->k, l, x, &x->block[b], r0 + i * PARE_GEMM_ROWS, (int)clip(rows - i * PARE_GEMM_ROWS, PARE_GEMM_ROWS),
+                             any + i * PARE_GEMM_ROWS * l->w.cols, &w[i], &t[i]);
+        multiply(j, y, &x->block[b], t, tiles, c, &x->block[last ? 0 : b + 1], next_r0, clip(l->w.rows - next_r0, TASK_ROWS));
     }
-    for (int64_t i = 0; i < j->n; i++) memcpy(y->y + i * y->y_stride + r0, c + i * PARE_GEMM_ROWS, (size_t)rows * 4);
+    store(j, y, c, r0, rows);
 out:
     return st;
 }
@@ -105,7 +138,7 @@ static pare_status task(void *arg, int64_t i, int worker, pare_err *err)
     }
     int at = 0;
     while (i >= j->layer[at + 1].task0) at++;
-    return rows_task(j, &j->layer[at], (i - j->layer[at].task0) * PARE_GEMM_ROWS, scratch, err);
+    return rows_task(j, &j->layer[at], (i - j->layer[at].task0) * TASK_ROWS, scratch, err);
 }
 
 /* Which layers share packed activations, and how large everything is. */
@@ -124,12 +157,12 @@ static void plan(job *j, const pare_linear *const *w, int count, pare_compute mo
         j->layer[i].l = w[i];
         j->layer[i].x = &j->x[p];
         if (PARE_GEMM_X_SCRATCH(x.cols) > x_bytes) x_bytes = PARE_GEMM_X_SCRATCH(x.cols);
-        const size_t any = w[i]->w.kind == PARE_W_ANY ? (size_t)w[i]->w.cols * PARE_GEMM_ROWS * 4 : 0;
+        const size_t any = w[i]->w.kind == PARE_W_ANY ? (size_t)w[i]->w.cols * TASK_ROWS * 4 : 0;
         if (any > j->any_bytes) j->any_bytes = any;
     }
     j->layers = count;
-    j->w_bytes = up64(sizeof(pare_gemm_w));
-    j->c_bytes = sizeof(float) * PARE_GEMM_MAX_GROUPS * PARE_GEMM_TOKENS * PARE_GEMM_ROWS;
+    j->w_bytes = up64(sizeof(pare_gemm_w) * TILES);
+    j->c_bytes = sizeof(float) * PARE_GEMM_MAX_GROUPS * TILES * TILE_C;
     j->scratch_bytes = j->w_bytes + j->c_bytes + up64(j->any_bytes);
     if (up64(x_bytes) > j->scratch_bytes) j->scratch_bytes = up64(x_bytes);
 }
@@ -160,7 +193,7 @@ static pare_status gemm(pare_ctx *ctx, const pare_linear *const *w, int count, p
         if (i == count) break;
         j.layer[i].y = y[i] + t0 * y_stride[i];
         j.layer[i].y_stride = y_stride[i];
-        tasks += (w[i]->w.rows + PARE_GEMM_ROWS - 1) / PARE_GEMM_ROWS;
+        tasks += (w[i]->w.rows + TASK_ROWS - 1) / TASK_ROWS;
     }
     PARE_TRY(pare_parallel(ctx, tasks, task, &j, err));
 out:

@@ -23,17 +23,16 @@ typedef struct pare_gemm_block { int32_t seg0, segments, word0, words, col0, col
 typedef struct pare_gemm_x {
     pare_gemm_form form;
     bool integer, round_bf16;
-    pare_act act;                /* with integer false: activations take the values that they would have quantized */
+    pare_act act;                /* integer: whose scales the activations take; float kinds leave activations alone, as in decoding */
     float act_scale;
-    pare_dtype act_dtype;        /* f8 of float8 layers, else PARE_I8 */
     const int32_t *perm;
     int64_t cols, group;         /* group: 0 = cuts nothing that act_block does not cut */
     int64_t act_block, act_blocks;
     int64_t segments, words, blocks;
     pare_gemm_block *block;      /* [blocks] */
     int32_t *seg_col, *seg_words;/* [segments + 1], [segments] */
-    uint32_t *packed;            /* [token groups][words][12] */
-    float *scale;                /* [token groups][segments][12] */
+    uint32_t *packed;            /* block after block: [token group][word][12], so that a block is one stream */
+    float *scale;                /* block after block: [token group][segment][12] */
     int32_t *sum;
     atomic_int *done;            /* token groups that are packed */
 } pare_gemm_x;
@@ -61,6 +60,8 @@ typedef struct pare_gemm_w {
     int32_t zero[PARE_GEMM_WORDS * PARE_GEMM_ROWS];
     float shift[PARE_GEMM_WORDS * PARE_GEMM_ROWS];
 } pare_gemm_w;
+/* Asks the caches for part `turn` of `turns` of the memory of rows r0 ... r0 + n - 1 in a block. */
+void pare_gemm_w_prefetch(const pare_linear *l, const pare_gemm_block *b, int64_t r0, int n, int64_t turn, int64_t turns);
 /* rows r0 ... r0 + n - 1 (n <= 32, the rest is made zero). any: their f32 values, W_ANY only. Fills t->w ... w_shift. */
 void pare_gemm_w_pack(const pare_kernels *k, const pare_linear *l, const pare_gemm_x *x, const pare_gemm_block *b, int64_t r0, int n,
                       const float *any, pare_gemm_w *w, pare_gemm_tile *t);

@@ -118,6 +118,15 @@ static void corrections_of(const pare_wmat *m, const pare_gemm_x *x, const pare_
     }
 }
 
+void pare_gemm_w_prefetch(const pare_linear *l, const pare_gemm_block *b, int64_t r0, int n, int64_t turn, int64_t turns)
+{
+    const pare_wmat *m = &l->w;
+    if (m->kind == PARE_W_ANY) return;
+    const int64_t first = b->col0 * m->row_bytes / m->cols, bytes = b->cols * m->row_bytes / m->cols;
+    for (int64_t r = r0 + turn * n / turns; r < r0 + (turn + 1) * n / turns; r++)
+        for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(m->data + r * m->row_bytes + first + at, 0, 2);
+}
+
 void pare_gemm_w_pack(const pare_kernels *k, const pare_linear *l, const pare_gemm_x *x, const pare_gemm_block *b, int64_t r0, int n,
                       const float *any, pare_gemm_w *w, pare_gemm_tile *t)
 {

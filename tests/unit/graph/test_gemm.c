@@ -157,19 +157,18 @@ static void seen(const how *h, pare_compute mode, const pare_linear *l, const fl
 {
     const bool codes = h->kind == PARE_W_I8 || h->kind == PARE_W_U8 || h->kind == PARE_W_U4 || h->kind == PARE_W_U3 || h->kind == PARE_W_U2;
     for (int64_t c = 0; c < h->cols; c++) out[c] = x[l->perm ? l->perm[c] : c];
-    const int64_t block = h->act != PARE_ACT_NONE ? h->cols : codes && mode == PARE_COMPUTE_FAST ? PARE_ACT_BLOCK : 0;
+    const int64_t block = !codes ? 0 : h->act != PARE_ACT_NONE ? h->cols : mode == PARE_COMPUTE_FAST ? PARE_ACT_BLOCK : 0;
     for (int64_t b = 0; block && b < h->cols; b += block) {
         const int64_t end = b + block < h->cols ? b + block : h->cols;
         double most = 0;
         for (int64_t c = b; c < end; c++) most = fabs(out[c]) > most ? fabs(out[c]) : most;
-        const bool f8 = h->kind == PARE_W_F8;
-        const float scale = h->act == PARE_ACT_STATIC_TENSOR ? l->act_scale : (float)most / (f8 ? 448.0f : 127.0f);
+        const float scale = h->act == PARE_ACT_STATIC_TENSOR ? l->act_scale : (float)most / 127.0f;
         for (int64_t c = b; c < end && scale > 0; c++) {
-            const float q = (float)out[c] / scale, r = f8 ? pare_round_to(PARE_F8_E4M3FN, q) : rintf(q);
-            out[c] = (double)(f8 ? r : r > 127 ? 127 : r < -127 ? -127 : r) * scale;
+            const float r = rintf((float)out[c] / scale);
+            out[c] = (double)(r > 127 ? 127 : r < -127 ? -127 : r) * scale;
         }
     }
-    if (h->kind == PARE_W_BF16 && mode != PARE_COMPUTE_EXACT && h->act == PARE_ACT_NONE)
+    if (h->kind == PARE_W_BF16 && mode != PARE_COMPUTE_EXACT)
         for (int64_t c = 0; c < h->cols; c++) out[c] = pare_round_to(PARE_BF16, (float)out[c]);
 }
 
