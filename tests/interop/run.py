@@ -41,6 +41,7 @@ def main():
     sys.path.insert(0, str(HERE))
     from report import Report
     report = Report(options)
+    import check_archs
     import check_files
     import check_read
     import check_write
@@ -48,6 +49,7 @@ def main():
         check_write.run(report)
         check_read.run(report)
         check_files.run(report)
+        check_archs.run(report)
     sys.exit(report.finish())
 
 
