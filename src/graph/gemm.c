@@ -63,65 +63,80 @@ static tile_fn tile_of(const pare_kernels *k, pare_gemm_form form)
     }
 }
 
-/* One block of columns, packed in t[0 ... tiles - 1], with all tokens; meanwhile rows [r0, r0 + rows) of block `next` are fetched. */
-static void multiply(const job *j, const layer *y, const pare_gemm_block *b, pare_gemm_tile *t, int tiles, float *c, const pare_gemm_block *next,
-                     int64_t r0, int64_t rows)
-{
-    const pare_gemm_x *x = y->x;
-    const tile_fn tile = tile_of(j->k, x->form);
-    for (int64_t g = 0; g < j->groups; g++) {
-        const int64_t tokens = j->n - g * PARE_GEMM_TOKENS;
-        pare_gemm_w_prefetch(y->l, next, r0, (int)rows, g, j->groups);
-        for (int i = 0; i < tiles; i++) {
-            t[i].tokens = tokens < PARE_GEMM_TOKENS ? (int)tokens : PARE_GEMM_TOKENS;
-            t[i].x = x->packed + (b->word0 * j->groups + g * b->words) * PARE_GEMM_TOKENS;
-            if (x->integer) t[i].x_scale = x->scale + (b->seg0 * j->groups + g * b->segments) * PARE_GEMM_TOKENS;
-            if (x->integer) t[i].x_sum = x->sum + (b->seg0 * j->groups + g * b->segments) * PARE_GEMM_TOKENS;
-            t[i].c = c + (g * TILES + i) * TILE_C;
-            if (b->seg0 == 0) memset(t[i].c, 0, TILE_C * sizeof(float));
-            tile(&t[i]);
-        }
-    }
-}
-
 static int64_t clip(int64_t v, int64_t most)
 {
     return v < 0 ? 0 : v < most ? v : most;
 }
 
-static void store(const job *j, const layer *y, const float *c, int64_t r0, int64_t rows)
+/* What a task is at: rows [r0, r0 + rows) of a layer, packed for one block of columns in t[0 ... tiles - 1]. */
+typedef struct rows_at {
+    const job *j;
+    const layer *y;
+    int64_t r0, rows;
+    int tiles;
+    pare_gemm_tile t[TILES];
+    float *c;                /* [token group][tile][12][32] */
+} rows_at;
+
+/* y of the tokens of group g; or only brings its lines here. */
+static void store(const rows_at *a, int64_t g, bool only_fetch)
 {
-    for (int64_t n = 0; n < j->n; n++)
-        for (int64_t i = 0; i * PARE_GEMM_ROWS < rows; i++)
-            memcpy(y->y + n * y->y_stride + r0 + i * PARE_GEMM_ROWS,
-                   c + (n / PARE_GEMM_TOKENS * TILES + i) * TILE_C + n % PARE_GEMM_TOKENS * PARE_GEMM_ROWS,
-                   (size_t)clip(rows - i * PARE_GEMM_ROWS, PARE_GEMM_ROWS) * sizeof(float));
+    const int64_t t0 = g * PARE_GEMM_TOKENS, tokens = clip(a->j->n - t0, PARE_GEMM_TOKENS);
+    for (int64_t t = 0; t < tokens; t++) {
+        float *to = a->y->y + (t0 + t) * a->y->y_stride + a->r0;
+        for (int64_t i = 0; i < a->rows && only_fetch; i += 16) __builtin_prefetch(to + i, 1, 2);
+        for (int i = 0; i < a->tiles && !only_fetch; i++)
+            memcpy(to + i * PARE_GEMM_ROWS, a->c + (g * TILES + i) * TILE_C + t * PARE_GEMM_ROWS,
+                   (size_t)clip(a->rows - i * PARE_GEMM_ROWS, PARE_GEMM_ROWS) * sizeof(float));
+    }
+}
+
+/* One block of columns with all tokens; meanwhile what comes next is fetched. */
+static void multiply(rows_at *a, const pare_gemm_block *b)
+{
+    const job *j = a->j;
+    const pare_gemm_x *x = a->y->x;
+    const bool first = b == x->block, last = b == &x->block[x->blocks - 1];
+    const tile_fn tile = tile_of(j->k, x->form);
+    const int64_t next_r0 = last ? a->r0 + TASK_ROWS : a->r0, next_rows = clip(a->y->l->w.rows - next_r0, TASK_ROWS);
+    for (int64_t g = 0; g < j->groups; g++) {
+        const uint32_t *words = x->packed + (b->word0 * j->groups + g * b->words) * PARE_GEMM_TOKENS;
+        const int64_t side = (b->seg0 * j->groups + g * b->segments) * PARE_GEMM_TOKENS;
+        pare_gemm_w_prefetch(a->y->l, last ? x->block : b + 1, next_r0, (int)next_rows, g, j->groups);
+        if (last) store(a, g, true);
+        for (int i = 0; i < a->tiles; i++) {
+            pare_gemm_tile *t = &a->t[i];
+            t->tokens = (int)clip(j->n - g * PARE_GEMM_TOKENS, PARE_GEMM_TOKENS);
+            t->x = words;
+            if (x->integer) t->x_scale = x->scale + side, t->x_sum = x->sum + side;
+            t->c = a->c + (g * TILES + i) * TILE_C;
+            if (first) memset(t->c, 0, TILE_C * sizeof(float));
+            tile(t);
+        }
+        if (last) store(a, g, false);
+    }
 }
 
 static pare_status rows_task(const job *j, const layer *y, int64_t r0, uint8_t *scratch, pare_err *err)
 {
     const pare_linear *l = y->l;
     const pare_gemm_x *x = y->x;
-    const int64_t rows = clip(l->w.rows - r0, TASK_ROWS);
-    const int tiles = (int)((rows + PARE_GEMM_ROWS - 1) / PARE_GEMM_ROWS);
+    rows_at a = { .j = j, .y = y, .r0 = r0, .rows = clip(l->w.rows - r0, TASK_ROWS), .c = (void *)(scratch + j->w_bytes) };
     pare_gemm_w *w = (void *)scratch;
-    float *c = (void *)(scratch + j->w_bytes), *any = (void *)(scratch + j->w_bytes + j->c_bytes);
+    float *any = (void *)(scratch + j->w_bytes + j->c_bytes);
     pare_status st = PARE_OK;
-    if (l->w.kind == PARE_W_ANY) PARE_TRY(l->rows(l, r0, rows, any, err));
+    a.tiles = (int)((a.rows + PARE_GEMM_ROWS - 1) / PARE_GEMM_ROWS);
+    if (l->w.kind == PARE_W_ANY) PARE_TRY(l->rows(l, r0, a.rows, any, err));
     if (l->w.kind == PARE_W_F8)
         for (int i = 0; i < 256 * TILES; i++) w[i / 256].f8[i % 256] = pare_f8_to_f32(l->w.code_dtype, (uint8_t)i);
     if (!wait_packed(j, x)) PARE_TRY(pare_check_cancel(j->ctx, err));
-    if (x->blocks == 0) memset(c, 0, j->c_bytes);
     for (int64_t b = 0; b < x->blocks; b++) {
-        const bool last = b + 1 == x->blocks;
-        const int64_t next_r0 = last ? r0 + TASK_ROWS : r0;
-        pare_gemm_tile t[TILES] = { 0 };
-        for (int i = 0; i < tiles; i++)
-            pare_gemm_w_pack(j->k, l, x, &x->block[b], r0 + i * PARE_GEMM_ROWS, (int)clip(rows - i * PARE_GEMM_ROWS, PARE_GEMM_ROWS),
-                             any + i * PARE_GEMM_ROWS * l->w.cols, &w[i], &t[i]);
-        multiply(j, y, &x->block[b], t, tiles, c, &x->block[last ? 0 : b + 1], next_r0, clip(l->w.rows - next_r0, TASK_ROWS));
+        for (int i = 0; i < a.tiles; i++)
+            pare_gemm_w_pack(j->k, l, x, &x->block[b], r0 + i * PARE_GEMM_ROWS, (int)clip(a.rows - i * PARE_GEMM_ROWS, PARE_GEMM_ROWS),
+                             any + i * PARE_GEMM_ROWS * l->w.cols, &w[i], &a.t[i]);
+        multiply(&a, &x->block[b]);
     }
-    store(j, y, c, r0, rows);
+    for (int64_t t = 0; x->blocks == 0 && t < j->n; t++) memset(y->y + t * y->y_stride + r0, 0, (size_t)a.rows * sizeof(float));
 out:
     return st;
 }
