@@ -90,7 +90,7 @@ static pare_status choose_chunk(pare_engine *e, uint64_t limit, pare_err *err)
         pare_status st = pare_engine_needs(e, chunk, &n, err);
         if (st != PARE_OK) return st;
         const uint64_t fixed = n.vectors + n.cache + n.activations;
-        if (fixed + n.matrices <= limit || fixed + n.window <= limit) break;
+        if (fixed + n.matrices <= limit || fixed + (e->ctx->threads > 1 ? n.two : n.one) <= limit) break;
         chunk /= 2;
     }
     return pare_plan_buffers(e, chunk, decoder && e->options.sequences < chunk ? e->options.sequences : chunk, e->cap_memory, err);
@@ -146,7 +146,7 @@ static pare_status split_limit(pare_engine *e, uint64_t *mine, uint64_t *inner, 
     e->cap_memory = MEMORY_ROWS;
     const int64_t chunk = e->options.chunk ? e->options.chunk : CHUNK_LEAST;
     if ((st = pare_engine_needs(e, chunk, &a, err)) != PARE_OK || (st = pare_engine_needs(e->encoder, chunk, &b, err)) != PARE_OK) return st;
-    const double x = (double)(a.vectors + a.cache + a.activations + a.window), y = (double)(b.vectors + b.cache + b.activations + b.window);
+    const double x = (double)(a.vectors + a.cache + a.activations + a.one), y = (double)(b.vectors + b.cache + b.activations + b.one);
     const double rest = (double)e->options.memory - x - y;
     if (rest > 0) *mine = (uint64_t)(x + rest * (double)a.matrices / ((double)a.matrices + (double)b.matrices + 1.0));
     else *mine = (uint64_t)((double)e->options.memory * x / (x + y + 1.0));
@@ -243,6 +243,7 @@ pare_status pare_engine_replace(pare_engine *e, pare_gw w, pare_linear *weight, 
     if (x->loaded) pare_linear_clear(&x->linear);
     x->linear = *weight;
     x->loaded = x->held = x->replaced = true;
+    x->slice_rows = 0;
     memset(weight, 0, sizeof *weight);
     return PARE_OK;
 }

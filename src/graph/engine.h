@@ -18,9 +18,10 @@
  *                R = 8 * chunk * half of the rotated columns, for each distinct rotary embedding
  *                B = 4 * PARE_ATTEND_SCRATCH(ctx)                                              attention's, a thread
  *   and the workspace of the matrix products (linear.h), which grows to what the largest needs.
- * With options.memory = M: if all weights fit, they are held. Else layers are streamed: M must hold vectors + cache + activations + the
- * two largest neighbouring layers (one is computed while the next is read; with one thread the one largest); what is left holds as many layers as fit.
- * Without options.chunk the chunk is halved, down to 32, until it fits.
+ * With options.memory = M: if all weights fit, they are held. Else layers are streamed, a pass over what is not held for every chunk: M must hold
+ * vectors + cache + activations + the two largest neighbouring layers (one is computed while the next is read), or where it cannot, the one
+ * largest, without that overlap; what is left holds as many layers as fit. An output head that is larger than a layer is cut into slices of
+ * rows of a layer's size. Without options.chunk the chunk is halved, down to 32, until it fits.
  */
 #ifndef PARE_GRAPH_ENGINE_H
 #define PARE_GRAPH_ENGINE_H
@@ -45,6 +46,7 @@ typedef struct pare_eweight {
     bool loaded, held;         /* held: loaded once and for all */
     bool replaced;             /* by pare_engine_replace(): the source's is not wanted any more */
     bool table_used;
+    int64_t slice_rows;        /* > 0: too large to be held at once; computed and loaded by so many rows at a time */
 } pare_eweight;
 
 /* One thing to do: run a node, or keep the keys and values of a cross-attention. */
@@ -58,8 +60,7 @@ typedef struct pare_segment {
     int layer;
     int64_t first, n;          /* steps */
     int64_t w_first, w_n;      /* in engine.segment_weights */
-    uint64_t bytes;            /* of its matrices */
-    bool tables;               /* looks up rows while it runs */
+    bool asks;                 /* calls the source while it runs: rows of tables, slices */
 } pare_segment;
 
 typedef struct pare_rope_table { pare_rope rope; float *cos, *sin; } pare_rope_table;                 /* [chunk][dim / 2] */
@@ -82,7 +83,7 @@ struct pare_engine {
     PARE_VEC(pare_estep) steps;
     PARE_VEC(pare_segment) segments;
     PARE_VEC(int32_t) segment_weights;
-    bool streaming;
+    bool streaming, overlap;   /* overlap: the next segment is loaded while one is computed */
     bool tail_follows;         /* this chunk's main part: somebody wants logits */
     pare_background *background;
     int64_t loading;           /* segment in the background, or -1 */
@@ -130,13 +131,18 @@ int64_t pare_plan_tail_rows(const pare_engine *e, int64_t tokens);
 /* engine_weights.c */
 pare_status pare_engine_check_weights(pare_engine *e, pare_err *err);             /* all, before anything is loaded */
 /* What memory has to hold whatever happens, what everything needs, and what streaming needs at least. */
-typedef struct pare_engine_need { uint64_t vectors, matrices, cache, activations, window; } pare_engine_need;
+typedef struct pare_engine_need {
+    uint64_t vectors, matrices, cache, activations;
+    uint64_t one, two;         /* the largest segment; the largest two that follow each other */
+} pare_engine_need;
 pare_status pare_engine_needs(const pare_engine *e, int64_t chunk, pare_engine_need *out, pare_err *err);
 pare_status pare_engine_load(pare_engine *e, uint64_t limit, pare_err *err);
 pare_status pare_engine_segment_begin(pare_engine *e, int64_t segment, pare_err *err); /* its weights are there when this returns */
 pare_status pare_engine_segment_end(pare_engine *e, int64_t segment, pare_err *err);
 void pare_engine_unload(pare_engine *e);                                          /* what is streamed and loaded now */
 void pare_engine_clear_weights(pare_engine *e);
+/* y [n, rows of the weight] = x W^T, for a weight with slice_rows. */
+pare_status pare_engine_sliced(const pare_exec *x, pare_gw w, int64_t n, const float *in, float *y, pare_err *err);
 
 /* positions.c: tables of a chunk */
 pare_status pare_tables_plan(pare_engine *e, pare_err *err);                      /* which nodes share one */

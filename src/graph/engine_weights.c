@@ -2,8 +2,8 @@
 /*
  * Weights of the engine: all are checked first; then what memory allows is loaded for good, and the rest is loaded layer by layer while
  * a step runs: while one layer is computed a background task makes the next one ready (repacks it, or touches its mapped pages), and a layer that is
- * done is dropped. The source is never called by two threads at once: a segment that looks up table rows starts no background task, and dropping
- * waits for it.
+ * done is dropped. The source is never called by two threads at once: a segment that calls it while it runs (rows of tables, slices of a head)
+ * starts no background task, and dropping waits for it.
  */
 #include <string.h>
 
@@ -107,6 +107,17 @@ static bool has_next(const pare_engine *e, int64_t index)
     return index + 1 < (int64_t)e->segments.n && same_pass(s, s + 1) && (s[1].part != PARE_PART_TAIL || s->part == PARE_PART_TAIL || e->tail_follows);
 }
 
+/* What a segment's matrices take while it is computed. */
+static uint64_t segment_bytes(const pare_engine *e, const pare_segment *s)
+{
+    uint64_t sum = 0;
+    for (int64_t k = 0; k < s->w_n; k++) {
+        const pare_eweight *x = &e->weights[e->segment_weights.at[s->w_first + k]];
+        sum += x->slice_rows ? x->bytes / (uint64_t)x->from.shape[0] * (uint64_t)x->slice_rows : x->bytes;
+    }
+    return sum;
+}
+
 pare_status pare_engine_needs(const pare_engine *e, int64_t chunk, pare_engine_need *out, pare_err *err)
 {
     const pare_graph *g = e->graph;
@@ -116,10 +127,11 @@ pare_status pare_engine_needs(const pare_engine *e, int64_t chunk, pare_engine_n
         if (g->weights.at[i].role == PARE_GW_VECTOR) out->vectors += (uint64_t)e->weights[i].numel * sizeof(float);
         else if (e->weights[i].matrix) out->matrices += e->weights[i].bytes;
     for (size_t i = 0; i < e->segments.n; i++) {
-        const pare_segment *s = &e->segments.at[i], *next = i + 1 < e->segments.n ? s + 1 : NULL;
-        bytes = s->bytes;
-        if (e->ctx->threads > 1 && next && same_pass(s, next)) bytes += next->bytes;
-        if (bytes > out->window) out->window = bytes;
+        const pare_segment *s = &e->segments.at[i];
+        bytes = segment_bytes(e, s);
+        if (bytes > out->one) out->one = bytes;
+        if (i + 1 < e->segments.n && same_pass(s, s + 1)) bytes += segment_bytes(e, s + 1);
+        if (bytes > out->two) out->two = bytes;
     }
     for (size_t i = 0; i < g->caches.n; i++) {
         const int64_t positions = e->caches[i].cross ? e->cap_memory : e->ctx_len;
@@ -133,33 +145,80 @@ pare_status pare_engine_needs(const pare_engine *e, int64_t chunk, pare_engine_n
     return pare_plan_size(e, chunk, g->kind == PARE_G_ENCODER ? chunk : e->options.sequences, e->cap_memory, &out->activations, err);
 }
 
+static uint64_t fixed_of(const pare_engine_need *n) { return n->vectors + n->cache + n->activations; }
+
 static pare_status too_small(const pare_engine *e, const pare_engine_need *n, uint64_t limit, pare_err *err)
 {
-    char has[32], least[32], vectors[32], cache[32], act[32], window[32], all[32];
-    const uint64_t least_bytes = n->vectors + n->cache + n->activations + n->window;
+    char has[32], least[32], vectors[32], cache[32], act[32], layer[32], all[32];
+    const uint64_t least_bytes = fixed_of(n) + n->one;
     pare_format_bytes(limit, has);
     pare_format_bytes(least_bytes, least);
     pare_format_bytes(n->vectors, vectors);
     pare_format_bytes(n->cache, cache);
     pare_format_bytes(n->activations, act);
-    pare_format_bytes(n->window, window);
-    pare_format_bytes(least_bytes - n->window + n->matrices, all);
-    pare_fail(err, PARE_ERR_MEMORY, "memory limit of %s (%llu bytes): at least %s (%llu bytes) are needed: %s cache, %s activations, %s layers at hand, %s norms and biases", has,
-              (unsigned long long)limit, least, (unsigned long long)least_bytes, cache, act, window, vectors);
+    pare_format_bytes(n->one, layer);
+    pare_format_bytes(fixed_of(n) + n->matrices, all);
+    pare_fail(err, PARE_ERR_MEMORY, "memory limit of %s (%llu bytes): at least %s (%llu bytes) are needed: %s cache, %s activations, %s a layer, %s norms and biases", has,
+              (unsigned long long)limit, least, (unsigned long long)least_bytes, cache, act, layer, vectors);
     return pare_hint(err, "all of it takes %s; a shorter context (now %lld) or chunk makes cache and activations smaller", all, (long long)e->ctx_len);
+}
+
+/* Is the weight alone in every node of the segment that reads it? */
+static bool stands_alone(const pare_engine *e, const pare_segment *s, pare_gw w)
+{
+    for (int64_t i = s->first; i < s->first + s->n; i++) {
+        const pare_gnode *node = &e->graph->nodes.at[e->steps.at[i].node];
+        for (int k = 0; k < node->n_w; k++)
+            if (node->w[k] == w && (node->op != &pare_gop_linear || ((const pare_op_linear *)node->attr)->count != 1)) return false;
+    }
+    return true;
+}
+
+/* Output heads that are larger than every layer are cut into slices of about the largest layer's size. */
+static void slice_heads(pare_engine *e)
+{
+    enum { UNIT = 128 }; /* rows: whole tiles and packed words of every layout */
+    uint64_t layer = 0;
+    for (size_t i = 0; i < e->segments.n; i++)
+        if (e->segments.at[i].part != PARE_PART_TAIL && segment_bytes(e, &e->segments.at[i]) > layer) layer = segment_bytes(e, &e->segments.at[i]);
+    for (size_t i = 0; i < e->segments.n; i++) {
+        pare_segment *s = &e->segments.at[i];
+        for (int64_t k = 0; s->part == PARE_PART_TAIL && k < s->w_n; k++) {
+            const pare_gw w = e->segment_weights.at[s->w_first + k];
+            pare_eweight *x = &e->weights[w];
+            const int64_t rows = x->from.shape[0];
+            const int64_t fit = (int64_t)((double)rows * (double)layer / ((double)x->bytes + 1)) / UNIT * UNIT;
+            if (x->bytes <= layer || x->from.transposed || x->from.role != PARE_GW_HEAD || rows <= UNIT || !stands_alone(e, s, w)) continue;
+            x->slice_rows = fit > UNIT ? fit : UNIT;
+            s->asks = true;
+        }
+    }
+}
+
+/* Is everything held? Else how it is streamed; *budget: what is left for holding some layers. */
+static pare_status choose_way(pare_engine *e, uint64_t limit, uint64_t *budget, pare_err *err)
+{
+    pare_engine_need n;
+    pare_status st = pare_engine_needs(e, e->cap_tokens, &n, err);
+    *budget = UINT64_MAX;
+    if (st != PARE_OK || !limit || fixed_of(&n) + n.matrices <= limit) return st;
+    e->streaming = true;
+    if (limit < fixed_of(&n) + (e->ctx->threads > 1 ? n.two : n.one)) {
+        slice_heads(e);
+        if ((st = pare_engine_needs(e, e->cap_tokens, &n, err)) != PARE_OK) return st;
+    }
+    if (limit < fixed_of(&n) + n.one) return too_small(e, &n, limit, err);
+    e->overlap = e->ctx->threads > 1 && limit >= fixed_of(&n) + n.two;
+    *budget = limit - fixed_of(&n) - (e->overlap ? n.two : n.one);
+    return PARE_OK;
 }
 
 /* Marks what stays loaded: everything, or as many whole segments as the budget has room for. */
 static pare_status choose_held(pare_engine *e, uint64_t limit, pare_err *err)
 {
-    pare_engine_need n;
-    pare_status st = pare_engine_needs(e, e->cap_tokens, &n, err);
+    uint64_t budget;
+    pare_status st = choose_way(e, limit, &budget, err);
     if (st != PARE_OK) return st;
-    const uint64_t least = n.vectors + n.cache + n.activations + n.window;
-    uint64_t budget = UINT64_MAX;
-    e->streaming = limit && n.vectors + n.cache + n.activations + n.matrices > limit;
-    if (e->streaming && limit < least) return too_small(e, &n, limit, err);
-    if (e->streaming) budget = limit - least;
     for (size_t i = 0; i < e->segments.n; i++) {
         const pare_segment *s = &e->segments.at[i];
         uint64_t bytes = 0;
@@ -170,6 +229,7 @@ static pare_status choose_held(pare_engine *e, uint64_t limit, pare_err *err)
         if (bytes > budget) continue;
         budget -= bytes;
         for (int64_t k = 0; k < s->w_n; k++) e->weights[e->segment_weights.at[s->w_first + k]].held = true;
+        for (int64_t k = 0; k < s->w_n; k++) e->weights[e->segment_weights.at[s->w_first + k]].slice_rows = 0;
     }
     return PARE_OK;
 }
@@ -191,7 +251,7 @@ pare_status pare_engine_load(pare_engine *e, uint64_t limit, pare_err *err)
         done += x->bytes;
         pare_report_progress(e->ctx, "load", x->from.name, done, total, "bytes");
     }
-    if (e->streaming && e->ctx->threads > 1) st = pare_background_new(e->ctx, &e->background, err);
+    if (e->overlap) st = pare_background_new(e->ctx, &e->background, err);
 out:
     return st;
 }
@@ -203,7 +263,7 @@ static pare_status load_segment(pare_engine *e, int64_t index, pare_err *err)
     const pare_segment *s = &e->segments.at[index];
     for (int64_t k = 0; k < s->w_n; k++) {
         pare_eweight *x = &e->weights[e->segment_weights.at[s->w_first + k]];
-        pare_status st = x->loaded ? PARE_OK : load_matrix(e, x, err);
+        pare_status st = x->loaded || x->slice_rows ? PARE_OK : load_matrix(e, x, err);
         if (st != PARE_OK) return st;
     }
     return PARE_OK;
@@ -245,10 +305,31 @@ pare_status pare_engine_segment_begin(pare_engine *e, int64_t segment, pare_err 
     PARE_TRY(wait_background(e, err));
     PARE_TRY(load_segment(e, segment, err));
     const pare_segment *s = &e->segments.at[segment];
-    if (!e->background || s->tables || !has_next(e, segment)) goto out;
+    if (!e->overlap || s->asks || !has_next(e, segment)) goto out;
     e->loading = segment + 1;
     if ((st = pare_background_start(e->background, load_in_background, e, err)) != PARE_OK) e->loading = -1;
 out:
+    return st;
+}
+
+pare_status pare_engine_sliced(const pare_exec *x, pare_gw w, int64_t n, const float *in, float *y, pare_err *err)
+{
+    pare_engine *e = x->engine;
+    const pare_eweight *whole = &e->weights[w];
+    const int64_t rows = whole->from.shape[0];
+    pare_status st = PARE_OK;
+    for (int64_t first = 0; first < rows && st == PARE_OK; first += whole->slice_rows) {
+        pare_linear slice = { 0 };
+        const pare_linear *at = &slice;
+        pare_gweight part = whole->from;
+        part.shape[0] = rows - first < whole->slice_rows ? rows - first : whole->slice_rows;
+        part.of_rows = part.of_rows > 0 ? part.of_rows : rows;
+        part.row0 += first;
+        if ((st = e->source.linear(e->source.user, e->ctx, &part, &slice, err)) != PARE_OK) break;
+        st = pare_linear_forward(e->ctx, &at, 1, e->options.compute, n, in, part.shape[1], (float *[]){ y + first }, &rows, x->ws, err);
+        pare_linear_clear(&slice);
+        if (e->source.drop) e->source.drop(e->source.user, &part);
+    }
     return st;
 }
 

@@ -308,7 +308,7 @@ void pare_engine_profile_reset(pare_engine *e);
 typedef struct pare_engine_memory {
     uint64_t weights, weights_owned;  /* bytes read in place (mapped) or repacked; of that repacked */
     uint64_t cache, activations;
-    uint64_t streamed_per_step;       /* bytes loaded again for every step; 0 = all is held */
+    uint64_t streamed_per_step;       /* bytes loaded again for every chunk of a step (a decoded token is one); 0 = all is held */
     uint64_t per_token;               /* bytes of weights that one decoded token reads */
 } pare_engine_memory;
 void pare_engine_get_memory(const pare_engine *e, pare_engine_memory *out);

@@ -8,6 +8,8 @@
  */
 #include "graph/engine.h"
 
+enum { SERIAL_MACS = 1 << 16 }; /* of a step with less the other threads are not woken */
+
 /* ----------------------------------------------------------------------------------------------------------------- shape */
 
 static pare_status check_weights(pare_graph *g, const pare_gnode *node, const pare_attention *a, pare_err *err)
@@ -95,7 +97,7 @@ static pare_status write_block(void *arg, int64_t i, int worker, pare_err *err)
 static pare_status write_keys(pare_exec *x, write_job *j, pare_err *err)
 {
     const int64_t n = x->engine->n_blocks * j->a->kv_heads;
-    if (x->tokens * j->a->kv_heads * (j->a->dim + j->a->v_dim) > 32768) return pare_parallel(x->ctx, n, write_block, j, err);
+    if (x->tokens * j->a->kv_heads * (j->a->dim + j->a->v_dim) > SERIAL_MACS / 2) return pare_parallel(x->ctx, n, write_block, j, err);
     for (int64_t i = 0; i < n; i++) write_block(j, i, 0, err);
     return PARE_OK;
 }
@@ -209,6 +211,17 @@ static pare_status attend_block(void *arg, int64_t i, int worker, pare_err *err)
     return PARE_OK;
 }
 
+/* Multiply-adds, windows aside. */
+static double work_of(const pare_exec *x, const pare_attention *a)
+{
+    double pairs = 0;
+    for (int64_t s = 0; s < x->sequences; s++) {
+        const pare_run *r = &x->runs[s];
+        pairs += (double)r->n * (double)(a->cross ? x->engine->memory_rows[r->seq] : r->pos0 + r->n);
+    }
+    return pairs * (double)a->heads * (double)(a->dim + a->v_dim);
+}
+
 static pare_status forward(pare_exec *x, const pare_gnode *node, pare_err *err)
 {
     const pare_attention *a = node->attr;
@@ -228,7 +241,9 @@ static pare_status forward(pare_exec *x, const pare_gnode *node, pare_err *err)
     const int64_t tasks = e->n_blocks * a->kv_heads, group = a->heads / a->kv_heads;
     j.pieces = tasks >= x->ctx->threads ? 1 : (x->ctx->threads + tasks - 1) / tasks;
     if (j.pieces > group) j.pieces = group;
-    return pare_parallel(x->ctx, tasks * j.pieces, attend_block, &j, err);
+    if (work_of(x, a) > SERIAL_MACS) return pare_parallel(x->ctx, tasks * j.pieces, attend_block, &j, err);
+    for (int64_t i = 0; i < tasks * j.pieces; i++) attend_block(&j, i, 0, err);
+    return PARE_OK;
 }
 
 pare_gv pare_g_attention(pare_graph *g, pare_gv q, pare_gv k, pare_gv v, const pare_attention *a, const pare_gw *w, int n_w)

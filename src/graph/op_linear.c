@@ -3,7 +3,7 @@
  * Dense layers that share their input: y_i = x W_i^T + b_i, W_i [out_i, in], for i in [0, count). One node, one parallel region: q k v; gate up.
  * Weights: the count matrices, then count biases or PARE_G_NONE.
  */
-#include "graph/op.h"
+#include "graph/engine.h"
 
 enum { MOST = 16 }; /* layers of one node */
 
@@ -54,7 +54,8 @@ static pare_status forward(pare_exec *x, const pare_gnode *node, pare_err *err)
         y[i] = pare_x_value(x, node->out[i]);
         stride[i] = x->graph->weights.at[node->w[i]].shape[0];
     }
-    PARE_TRY(pare_linear_forward(x->ctx, w, count, x->compute, rows, in, cols, y, stride, x->ws, err));
+    if (x->engine->weights[node->w[0]].slice_rows && count == 1) PARE_TRY(pare_engine_sliced(x, node->w[0], rows, in, y[0], err));
+    else PARE_TRY(pare_linear_forward(x->ctx, w, count, x->compute, rows, in, cols, y, stride, x->ws, err));
     for (int i = 0; i < count; i++) {
         const bias_rows j = { x->k, y[i], pare_x_vector(x, node->w[count + i]), stride[i] };
         if (j.b) PARE_TRY(pare_x_each(x, rows, stride[i], add_bias, &j, err));

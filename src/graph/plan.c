@@ -32,12 +32,11 @@ static pare_status note_weights(pare_engine *e, pare_segment *s, const pare_gnod
     for (int i = 0; i < node->n_w; i++) {
         const pare_gw w = node->w[i];
         if (w < 0) continue;
-        if (e->graph->weights.at[w].role == PARE_GW_TABLE) s->tables = true;
+        if (e->graph->weights.at[w].role == PARE_GW_TABLE) s->asks = true;
         if (!e->weights[w].matrix || seen[w]) continue;
         seen[w] = 1;
         if (!PARE_VEC_PUSH(&e->segment_weights, w)) return pare_no_memory(err, "engine", sizeof w);
         s->w_n++;
-        s->bytes += e->weights[w].bytes;
     }
     return PARE_OK;
 }

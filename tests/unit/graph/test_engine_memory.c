@@ -60,7 +60,7 @@ static void streaming_changes_no_bit(void **state)
             assert_int_equal(memory.cache, 6 * N * 2 * 16 * 4);
             pare_engine_free(e);
             const uint64_t layer = need.matrices / 7;
-            for (uint64_t limit = fixed + need.window; limit < fixed + need.matrices + 2 * layer; limit += layer) {
+            for (uint64_t limit = fixed + need.two; limit < fixed + need.matrices + 2 * layer; limit += layer) {
                 s.loads = s.drops = s.held = 0;
                 o.memory = limit;
                 e = toy_engine(ctx, &m, &s, &o);
@@ -84,6 +84,48 @@ static void streaming_changes_no_bit(void **state)
         }
 }
 
+/* A head of three layers' size is cut into slices of rows; with room for one layer nothing is loaded ahead. */
+static void large_heads_come_in_slices(void **state)
+{
+    (void)state;
+    enum { MANY = 700 };
+    static float want[40 * MANY], got[40 * MANY];
+    int32_t ids[40];
+    text(ids, 40, 3);
+    for (int tied = 0; tied < 2; tied++)
+        for (int threads = 1; threads <= 2; threads++) {
+            toy_source s = { .copies = true };
+            toy_llama m = toy_small;
+            m.vocab = MANY;
+            m.tied = tied;
+            pare_ctx *ctx = toy_ctx(threads);
+            pare_engine_options o = { .ctx = 64, .chunk = 64 };
+            pare_engine_need need;
+            pare_engine_memory memory;
+            const pare_batch b = { .n = 40, .ids = ids };
+            pare_engine *e = toy_engine(ctx, &m, &s, &o);
+            assert_ok(pare_engine_step(e, &b, want, NULL));
+            const uint64_t fixed = need_of(e, &need), layer = (64 * 32 + 32 * 32 + 3 * 32 * 48) * 4;
+            assert_int_equal(need.matrices, 3 * layer + MANY * 32 * 4);
+            assert_int_equal(need.one, MANY * 32 * 4);
+            pare_engine_free(e);
+            s.held = s.loads = 0;
+            o.memory = fixed + layer;
+            e = toy_engine(ctx, &m, &s, &o);
+            assert_int_equal(s.held, 0);
+            assert_false(e->overlap);
+            assert_ok(pare_engine_step(e, &b, got, NULL));
+            assert_memory_equal(got, want, sizeof got);
+            assert_int_equal(s.held, 0);
+            assert_int_equal(s.loads, 3 * 7 + 6); /* slices of 128 rows */
+            pare_engine_get_memory(e, &memory);
+            assert_int_equal(memory.streamed_per_step, need.matrices);
+            pare_engine_free(e);
+            toy_clear(&s);
+            pare_ctx_free(ctx);
+        }
+}
+
 static void too_little_memory(void **state)
 {
     (void)state;
@@ -102,7 +144,7 @@ static void too_little_memory(void **state)
     pare_engine_free(e);
     s.loads = 0;
     /* the chunk is made smaller first, which changes nothing */
-    o.memory = fixed + need.window - 1;
+    o.memory = fixed + need.two - 1;
     e = toy_engine(ctx, &toy_small, &s, &o);
     assert_int_equal(e->cap_tokens, 64);
     run(e, got);
@@ -186,7 +228,7 @@ static void reading_fails_in_a_step(void **state)
         pare_ctx *ctx = toy_ctx(threads);
         pare_engine_options o = { .ctx = N, .chunk = 64 };
         pare_engine *e = toy_engine(ctx, &toy_small, &s, &o);
-        o.memory = need_of(e, &need) + need.window;
+        o.memory = need_of(e, &need) + need.two;
         pare_engine_free(e);
         s.held = 0;
         e = toy_engine(ctx, &toy_small, &s, &o);
@@ -289,7 +331,7 @@ static uint64_t least_memory(setting *c)
     pare_ctx *ctx = toy_ctx(c->threads);
     pare_engine_options o = { .ctx = 80, .chunk = 16, .kv_dtype = c->kv };
     pare_engine *e = toy_engine(ctx, &toy_small, &c->s, &o);
-    o.memory = need_of(e, &n) + n.window;
+    o.memory = need_of(e, &n) + n.two;
     pare_engine_free(e);
     e = toy_engine(ctx, &toy_small, &c->s, &o);
     assert_true(e->streaming);
@@ -362,7 +404,7 @@ static void caches_hold_what_they_were_given(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(streaming_changes_no_bit), cmocka_unit_test(too_little_memory),       cmocka_unit_test(activations_do_not_grow_with_layers),
+        cmocka_unit_test(streaming_changes_no_bit), cmocka_unit_test(large_heads_come_in_slices), cmocka_unit_test(too_little_memory),       cmocka_unit_test(activations_do_not_grow_with_layers),
         cmocka_unit_test(bad_weights),              cmocka_unit_test(reading_fails_in_a_step), cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(caches_hold_what_they_were_given),
     };

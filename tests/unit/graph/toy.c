@@ -64,7 +64,7 @@ static pare_status check(void *user, const pare_gweight *w, bool *present, pare_
 static pare_status linear(void *user, pare_ctx *ctx, const pare_gweight *w, pare_linear *out, pare_err *err)
 {
     toy_source *s = user;
-    const float *data = find(s, w->name)->at;
+    const float *data = find(s, w->name)->at + w->row0 * w->shape[1];
     const size_t bytes = (size_t)(w->shape[0] * w->shape[1]) * sizeof *data;
     void *copy = NULL;
     pare_status st;
