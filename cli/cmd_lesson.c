@@ -37,7 +37,7 @@ static int list(cli *c) {
         if ((st = pare_table_row(t, &c->err)) != PARE_OK) break;
         if ((st = pare_table_text(t, "lesson", lessons[i]->id, &c->err)) != PARE_OK) break;
         if ((st = pare_table_text(t, "title", lessons[i]->title, &c->err)) != PARE_OK) break;
-        st = pare_table_text(t, "teaches", lessons[i]->needs ? "(needs the engine, which this version does not have)" : lessons[i]->teaches, &c->err);
+        st = pare_table_text(t, "teaches", lessons[i]->teaches, &c->err);
     }
     pare_json *j = NULL;
     if (st == PARE_OK && c->json) st = pare_json_new(2, &j, &c->err);
@@ -54,11 +54,6 @@ static int list(cli *c) {
 
 static int run_lesson(cli *c, const lesson *l) {
     show s = {.c = c, .lesson = l->id, .plot = cli_text(c, "plot"), .like_course = cli_has(c, "like-course")};
-    if (l->needs) {
-        c->err.code = PARE_ERR_UNSUPPORTED;
-        snprintf(c->err.text, sizeof c->err.text, "lesson %s: needs %s, which this version (%s) does not have", l->id, l->needs, pare_version());
-        return cli_fail(c, &c->err);
-    }
     if (c->json) {
         if (pare_json_new(2, &s.j, &c->err) != PARE_OK) return cli_fail(c, &c->err);
         pare_json_object(s.j, NULL);
@@ -85,6 +80,7 @@ static int run(cli *c) {
 
 static const cli_flag flags[] = {
     {"plot", 0, "PATH", "write the pictures: a .png, .svg or .pdf file (further ones beside it), or a folder", false},
+    {"model", 0, "MODEL", "model of the lessons on whole models (default: models/demo)", false},
     {"like-course", 0, NULL, "colour pictures as the course does: dequantized values in [0, 1], no colour elsewhere", false},
     {NULL, 0, NULL, NULL, false}};
 

@@ -24,7 +24,6 @@ typedef struct lesson {
     const char *title;
     const char *teaches;/* one line */
     void (*run)(show *s);
-    const char *needs;  /* not NULL: what this version lacks to run the lesson */
 } lesson;
 extern const lesson *const lessons[]; /* NULL-terminated */
 

@@ -2,6 +2,7 @@
 /* Lesson F3: the same small model in float32 and bfloat16: dtypes of its parameters, its answers, its bytes. */
 #include <math.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "lesson.h"
 
@@ -103,6 +104,23 @@ static void memory(show *s) {
     show_end(s);
 }
 
+/* Loaded directly in a dtype: no larger copy is made on the way. */
+static void load_directly(show *s) {
+    static const pare_dtype dtypes_here[2] = {PARE_F32, PARE_BF16};
+    static const char *const keys[2] = {"loaded_fp32", "loaded_bf16"}, *const labels[2] = {"bytes of weights, loaded with --dtype f32", "bytes of weights, loaded with --dtype bf16"};
+    struct stat st;
+    if (s->code || stat(cli_text(s->c, "model") ? cli_text(s->c, "model") : "models/demo", &st) != 0) return; /* a lesson by numbers alone, elsewhere */
+    show_begin(s, "load", "A model that is here, loaded in a dtype");
+    for (int i = 0; i < 2 && !s->code; i++) {
+        pare_session *m = NULL;
+        const pare_session_options o = {.dtype = dtypes_here[i]};
+        if (!show_ok(s, pare_session_open(s->c->ctx, cli_text(s->c, "model") ? cli_text(s->c, "model") : "models/demo", s->c->hub_cache, &o, &m, &s->c->err))) break;
+        show_int(s, keys[i], labels[i], (int64_t)pare_session_get_info(m)->weight_bytes);
+        pare_session_close(m);
+    }
+    show_end(s);
+}
+
 static void sizes(show *s) {
     static const double gb[5] = {28, 14, 7, 3.5, 1.75};
     static const char *const names[5] = {"fp32", "fp16, bf16", "int8", "int4", "int2"};
@@ -119,6 +137,7 @@ static void run(show *s) {
     compare(s);
     show_end(s);
     memory(s);
+    load_directly(s);
     sizes(s);
     show_say(s, "A default dtype set before loading makes new models small from the start; it does not change those that exist.");
 }

@@ -6,10 +6,7 @@ expect 0 "$PARE" lesson
 for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 F2 F3 F4; do grep -q "^$n  *[A-Z]" stdout || fail "the list lacks lesson $n"; done
 expect 0 "$PARE" lesson --json
 head -c 1 stdout | grep -q '\[' || fail "the list as JSON"
-for n in 10 11 F4; do
-    expect_error 1 "lesson $n: needs the engine" "$PARE" lesson $n
-    [ ! -s stdout ] || fail "lesson $n printed something"
-done
+expect_error 1 "lesson 10: works on a model" "$PARE" lesson 10
 expect_error 2 "there is no lesson '14'" "$PARE" lesson 14
 expect_error 2 "unknown flag --polt" "$PARE" lesson 1 --polt x
 grep -q -- '--plot' stderr || fail "nearest flag"
