@@ -83,12 +83,16 @@ static pare_status choose_chunk(pare_engine *e, uint64_t limit, pare_err *err)
     const bool decoder = e->graph->kind == PARE_G_DECODER;
     const int64_t most = decoder ? e->ctx_len * e->options.sequences : CTX_MOST;
     int64_t chunk = e->options.chunk ? e->options.chunk : CHUNK_DEFAULT;
+    pare_engine_need n;
+    pare_status st;
     if (chunk > most) chunk = most;
     e->cap_memory = e->graph->memory != PARE_G_NONE ? MEMORY_ROWS : 0;
+    if (limit) {
+        if ((st = pare_engine_needs(e, chunk, &n, err)) != PARE_OK) return st;
+        if (n.vectors + n.cache + n.activations + n.matrices > limit) pare_engine_slice_heads(e);
+    }
     while (limit && !e->options.chunk && chunk / 2 >= CHUNK_LEAST) {
-        pare_engine_need n;
-        pare_status st = pare_engine_needs(e, chunk, &n, err);
-        if (st != PARE_OK) return st;
+        if ((st = pare_engine_needs(e, chunk, &n, err)) != PARE_OK) return st;
         const uint64_t fixed = n.vectors + n.cache + n.activations;
         if (fixed + n.matrices <= limit || fixed + (e->ctx->threads > 1 ? n.two : n.one) <= limit) break;
         chunk /= 2;

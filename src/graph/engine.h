@@ -136,6 +136,7 @@ typedef struct pare_engine_need {
     uint64_t one, two;         /* the largest segment; the largest two that follow each other */
 } pare_engine_need;
 pare_status pare_engine_needs(const pare_engine *e, int64_t chunk, pare_engine_need *out, pare_err *err);
+void pare_engine_slice_heads(pare_engine *e);                                     /* before streaming; loading everything undoes it */
 pare_status pare_engine_load(pare_engine *e, uint64_t limit, pare_err *err);
 pare_status pare_engine_segment_begin(pare_engine *e, int64_t segment, pare_err *err); /* its weights are there when this returns */
 pare_status pare_engine_segment_end(pare_engine *e, int64_t segment, pare_err *err);

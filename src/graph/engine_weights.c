@@ -174,8 +174,11 @@ static bool stands_alone(const pare_engine *e, const pare_segment *s, pare_gw w)
     return true;
 }
 
-/* Output heads that are larger than every layer are cut into slices of about the largest layer's size. */
-static void slice_heads(pare_engine *e)
+/*
+ * Output heads that are larger than every layer are cut into slices of about the largest layer's size: what one at hand takes less holds
+ * layers that need not be read again.
+ */
+void pare_engine_slice_heads(pare_engine *e)
 {
     enum { UNIT = 128 }; /* rows: whole tiles and packed words of every layout */
     uint64_t layer = 0;
@@ -203,10 +206,6 @@ static pare_status choose_way(pare_engine *e, uint64_t limit, uint64_t *budget, 
     *budget = UINT64_MAX;
     if (st != PARE_OK || !limit || fixed_of(&n) + n.matrices <= limit) return st;
     e->streaming = true;
-    if (limit < fixed_of(&n) + (e->ctx->threads > 1 ? n.two : n.one)) {
-        slice_heads(e);
-        if ((st = pare_engine_needs(e, e->cap_tokens, &n, err)) != PARE_OK) return st;
-    }
     if (limit < fixed_of(&n) + n.one) return too_small(e, &n, limit, err);
     e->overlap = e->ctx->threads > 1 && limit >= fixed_of(&n) + n.two;
     *budget = limit - fixed_of(&n) - (e->overlap ? n.two : n.one);
