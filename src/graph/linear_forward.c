@@ -91,7 +91,7 @@ static void lay_out(form *f, int64_t n, int64_t cols, uint8_t *base)
     const int64_t unit = f->kind == PARE_W_U2 ? 256 : 128, padded = (cols + unit - 1) / unit * unit;
     const int64_t blocks = (cols + PARE_ACT_BLOCK - 1) / PARE_ACT_BLOCK;
     f->q = (pare_mvact){ .n = n, .cols = cols, .blocks = blocks, .limbs = f->limbs, .q_stride = (int64_t)up64((size_t)(padded * f->limbs * (bytes ? 2 : 1))),
-                         .scale_stride = (blocks + 31) / 16 * 16, .sum_stride = bytes ? 0 : (blocks * (f->kind == PARE_W_U4 ? 16 : 8) + 15) / 16 * 16 };
+                         .scale_stride = (blocks + 31) / 16 * 16, .sum_stride = bytes ? 0 : padded / (f->kind == PARE_W_U4 ? 8 : 16) };
     const size_t q_bytes = (size_t)(f->q.q_stride * n), scale_bytes = (size_t)(f->q.scale_stride * n * 4), sum_bytes = (size_t)(f->q.sum_stride * n * 4);
     f->bytes = q_bytes + scale_bytes + sum_bytes;
     f->q.q = base + f->at;

@@ -63,7 +63,7 @@ typedef struct pare_mvact {
     int64_t q_stride;
     const float *scale;          /* [n][scale_stride], the last block doubled when their number is odd: units of two blocks */
     int64_t scale_stride;
-    const int32_t *sum;          /* U4: [n][blocks][16 lanes], U3 U2: [n][blocks][8 lanes that the block has]: sum of q; else NULL */
+    const int32_t *sum;          /* U4: [n][blocks][16 lanes], U3 U2: [n][blocks, an even number][8 lanes of a block]: sum of q; else NULL */
     int64_t sum_stride;
 } pare_mvact;
 #endif

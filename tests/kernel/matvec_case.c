@@ -105,7 +105,7 @@ pare_mvact matvec_activations(const pare_kernels *k, pare_wkind kind, int limbs,
     const bool bytes = kind == PARE_W_I8 || kind == PARE_W_U8;
     const int64_t unit = kind == PARE_W_U3 || kind == PARE_W_U2 ? 256 : 128, padded = (cols + unit - 1) / unit * unit, blocks = (cols + 127) / 128;
     pare_mvact x = { .n = n, .cols = cols, .blocks = blocks, .limbs = limbs, .q_stride = (padded * limbs * (bytes ? 2 : 1) + 63) / 64 * 64,
-                     .scale_stride = blocks + blocks % 2, .sum_stride = bytes ? 0 : blocks * (kind == PARE_W_U4 ? 16 : 8) };
+                     .scale_stride = blocks + blocks % 2, .sum_stride = bytes ? 0 : padded / (kind == PARE_W_U4 ? 8 : 16) };
     uint8_t *out = guarded(4, (size_t)(n * x.q_stride));
     float *scales = guarded(5, (size_t)(n * x.scale_stride) * 4);
     int32_t *sum = bytes ? NULL : guarded(6, (size_t)(n * x.sum_stride) * 4);

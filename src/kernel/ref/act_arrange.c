@@ -30,7 +30,7 @@ void PARE_REF(act_arrange)(pare_wkind kind, int limbs, int64_t cols, const void 
         int64_t step;
         int8_t *at = to + pare_mvact_at(kind, limbs, c, &step);
         int32_t v = c < cols ? element(q, limbs, c) : 0;
-        if (sum && c < (cols + 127) / 128 * 128) {
+        if (sum) {
             if (c % per == 0) sum[c / per] = 0;
             sum[c / per] += v;
         }

@@ -11,28 +11,10 @@
  * of U4, U3 and U2 enter as V - zero * (sum of q in the lane). Groups that do not begin where lanes do are left to the reference.
  */
 #include <immintrin.h>
-#include "kernel/ref/matvec_rows.h"
-#include "kernel/variants.h"
 
-enum { PANEL = 32 }; /* blocks */
-enum { MIDDLE, ZEROS, SHIFTS };
+enum { ROWS = 2 };
+#include "kernel/x86/matvec_int.h"
 
-/* Scales and zero points of one row in one panel: one a block, or one a lane (16 a block; U3 U2: 8). */
-typedef struct panel { float scale[PANEL * 64 + 8]; int32_t zero[PANEL * 64 + 8]; float shift[PANEL * 64 + 8]; } panel;
-
-/* What a block loop works on: blocks [b0, b1) of the panel, of two rows that have block b0 at w[0] and w[1]. */
-typedef struct span {
-    const uint8_t *w[2];
-    const uint8_t *q;            /* limbs of the token from the panel's begin on */
-    const int32_t *sum;
-    const float *x_scale;
-    const panel *p[2];
-    int64_t b0, b1, units;       /* units: of bytes that share a scale when lanes have their own, 1 or 2 */
-    int64_t ahead;               /* ahead: bytes from a place in a row to one that is needed some time later */
-    __m256 *acc;                 /* [row][2] */
-} span;
-
-#define INLINE static inline __attribute__((always_inline))
 #define LOAD(at) _mm256_loadu_si256((const __m256i *)(const void *)(at))
 
 INLINE __m256i low_bits(__m256i v, int shift, int mask)
@@ -73,19 +55,11 @@ INLINE __m256i dot_planes(const __m256i *u, const int planes, const uint8_t *q, 
     return v;
 }
 
-/* Does a group that is no multiple of a block put one scale into every lane? */
-static bool lanes_fit(const pare_wmat *w)
-{
-    if (w->groups <= 1 || w->group % PARE_ACT_BLOCK == 0) return true;
-    if (pare_wkind_bytes(w->kind)) return w->group == 64 || (w->group <= 32 && w->group % 2 == 0 && 32 % w->group == 0); /* a unit has 32 columns */
-    return w->group % (w->kind == PARE_W_U4 ? 8 : 16) == 0;
-}
-
 /* -------------------------------------------------------------------------------------------------------------- 4 bits */
 
 INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int zero, const int each)
 {
-    __m256 acc[2][2] = { { s->acc[0], s->acc[1] }, { s->acc[2], s->acc[3] } };
+    __m256 acc[2][2] = { { _mm256_loadu_ps(s->acc[0]), _mm256_loadu_ps(s->acc[0] + 8) }, { _mm256_loadu_ps(s->acc[1]), _mm256_loadu_ps(s->acc[1] + 8) } };
     for (int64_t b = s->b0; b < s->b1; b++) {
         const uint8_t *q = s->q + b * limbs * 128;
         const __m256 x_scale = _mm256_broadcast_ss(s->x_scale + b);
@@ -100,7 +74,7 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
             }
         }
     }
-    for (int i = 0; i < 4; i++) s->acc[i] = acc[i / 2][i % 2];
+    for (int i = 0; i < 4; i++) _mm256_storeu_ps(s->acc[i / 2] + i % 2 * 8, acc[i / 2][i % 2]);
 }
 
 /* --------------------------------------------------------------------------------------------------------- 3 and 2 bits */
@@ -125,7 +99,7 @@ INLINE void planes_of(const uint8_t *at, const int bits, __m256i u[4])
 INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const int lanes, const int zero, const int each)
 {
     const int bytes = bits == 3 ? 48 : 32;
-    __m256 acc[2][2] = { { s->acc[0], s->acc[1] }, { s->acc[2], s->acc[3] } };
+    __m256 acc[2][2] = { { _mm256_loadu_ps(s->acc[0]), _mm256_loadu_ps(s->acc[0] + 8) }, { _mm256_loadu_ps(s->acc[1]), _mm256_loadu_ps(s->acc[1] + 8) } };
     for (int64_t pair = s->b0 & -2; pair < s->b1; pair += 2)
         for (int h = 0; h < 2; h++) {
             const int64_t b = pair + h;
@@ -142,7 +116,7 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
                 acc[r][h] = add_term(acc[r][h], v, sum, s->p[r], lanes ? b * 8 : b, lanes, zero, bits - 1, x_scale, each);
             }
         }
-    for (int i = 0; i < 4; i++) s->acc[i] = acc[i / 2][i % 2];
+    for (int i = 0; i < 4; i++) _mm256_storeu_ps(s->acc[i / 2] + i % 2 * 8, acc[i / 2][i % 2]);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- 8 bits */
@@ -157,7 +131,7 @@ INLINE __m256i widen(const uint8_t *at, const int is_signed)
 INLINE void blocks_8(const span *s, const int is_signed, const int limbs, const int lanes, const int zero, const int each)
 {
     const __m256 high = _mm256_set1_ps(16384.0f);
-    __m256 acc[2][2] = { { s->acc[0], s->acc[1] }, { s->acc[2], s->acc[3] } };
+    __m256 acc[2][2] = { { _mm256_loadu_ps(s->acc[0]), _mm256_loadu_ps(s->acc[0] + 8) }, { _mm256_loadu_ps(s->acc[1]), _mm256_loadu_ps(s->acc[1] + 8) } };
     for (int64_t b = s->b0; b < s->b1; b++) {
         const uint8_t *q = s->q + b * limbs * 256;
         const __m256 x_scale = _mm256_broadcast_ss(s->x_scale + b);
@@ -183,172 +157,14 @@ INLINE void blocks_8(const span *s, const int is_signed, const int limbs, const 
                 }
         }
     }
-    for (int i = 0; i < 4; i++) s->acc[i] = acc[i / 2][i % 2];
+    for (int i = 0; i < 4; i++) _mm256_storeu_ps(s->acc[i / 2] + i % 2 * 8, acc[i / 2][i % 2]);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- dispatch */
 
-typedef void (*blocks_fn)(const span *s);
-
-#define FAMILY(name, call)                                                        \
-    static void name##_0(const span *s) { call(0, MIDDLE, 0); }                   \
-    static void name##_1(const span *s) { call(0, MIDDLE, 1); }                   \
-    static void name##_2(const span *s) { call(1, MIDDLE, 1); }                   \
-    static void name##_3(const span *s) { call(0, ZEROS, 0); }                    \
-    static void name##_4(const span *s) { call(0, ZEROS, 1); }                    \
-    static void name##_5(const span *s) { call(1, ZEROS, 1); }                    \
-    static void name##_6(const span *s) { call(0, SHIFTS, 1); }                   \
-    static void name##_7(const span *s) { call(1, SHIFTS, 1); }                   \
-    static const blocks_fn name[8] = { name##_0, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7 };
-#define U4_1(lanes, zero, each) blocks_u4(s, 1, lanes, zero, each)
-#define U4_3(lanes, zero, each) blocks_u4(s, 3, lanes, zero, each)
-#define U3_1(lanes, zero, each) blocks_u3u2(s, 3, 1, lanes, zero, each)
-#define U3_3(lanes, zero, each) blocks_u3u2(s, 3, 3, lanes, zero, each)
-#define U2_1(lanes, zero, each) blocks_u3u2(s, 2, 1, lanes, zero, each)
-#define U2_3(lanes, zero, each) blocks_u3u2(s, 2, 3, lanes, zero, each)
-#define I8_1(lanes, zero, each) blocks_8(s, 1, 1, lanes, zero, each)
-#define I8_2(lanes, zero, each) blocks_8(s, 1, 2, lanes, zero, each)
-#define U8_1(lanes, zero, each) blocks_8(s, 0, 1, lanes, zero, each)
-#define U8_2(lanes, zero, each) blocks_8(s, 0, 2, lanes, zero, each)
-FAMILY(u4_1, U4_1)
-FAMILY(u4_3, U4_3)
-FAMILY(u3_1, U3_1)
-FAMILY(u3_3, U3_3)
-FAMILY(u2_1, U2_1)
-FAMILY(u2_3, U2_3)
-FAMILY(i8_1, I8_1)
-FAMILY(i8_2, I8_2)
-FAMILY(u8_1, U8_1)
-FAMILY(u8_2, U8_2)
-
-static const blocks_fn *family_of(pare_wkind kind, int limbs)
-{
-    switch (kind) {
-    case PARE_W_U4: return limbs == 1 ? u4_1 : u4_3;
-    case PARE_W_U3: return limbs == 1 ? u3_1 : u3_3;
-    case PARE_W_U2: return limbs == 1 ? u2_1 : u2_3;
-    case PARE_W_I8: return limbs == 1 ? i8_1 : i8_2;
-    default: return limbs == 1 ? u8_1 : u8_2;
-    }
-}
-
-/* ----------------------------------------------------------------------------------------------------------------- rows */
-
-/* n scales as f32. */
-static void scales_of(const pare_wmat *w, int64_t at, int64_t n, float *out)
-{
-    const uint8_t *from = (const uint8_t *)w->scale + at * (w->scale_dtype == PARE_F32 ? 4 : 2);
-    int64_t i = 0;
-    if (w->scale_dtype == PARE_F32) memcpy(out, from, (size_t)n * 4), i = n;
-    for (; i + 8 <= n; i += 8) {
-        const __m128i h = _mm_loadu_si128((const __m128i *)(const void *)(from + i * 2));
-        _mm256_storeu_ps(out + i, w->scale_dtype == PARE_F16 ? _mm256_cvtph_ps(h) : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16)));
-    }
-    for (; i < n; i++) out[i] = pare_wmat_scale(w, at + i);
-}
-
-/* Zero points: of byte kinds as pairs of int16, in the domain of stored bytes. */
-static void zeros_of(const pare_wmat *w, int64_t at, int64_t n, int32_t *out)
-{
-    const int32_t offset = w->kind == PARE_W_I8 ? 128 : 0, pair = pare_wkind_bytes(w->kind) ? 0x10001 : 1, mask = pare_wkind_bytes(w->kind) ? 0xffff : 0xff;
-    for (int64_t i = 0; i < n; i++) out[i] = ((w->zero[at + i] - offset) & mask) * pair;
-}
-
-/* Every one of n values `times` times, into room for 8 more. */
-static void spread(const void *from, int64_t n, int64_t times, void *to)
-{
-    const int32_t *in = from;
-    int32_t *out = to;
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < times; j += 8) _mm256_storeu_si256((__m256i *)(void *)(out + i * times + j), _mm256_set1_epi32(in[i]));
-}
-
-/* What row r needs of block b0 and the n - 1 behind it; what lies behind the row is 0. */
-static void fill_panel(const pare_wmat *w, int64_t r, int64_t b0, int64_t n, bool lanes, panel *p)
-{
-    const int64_t first = r / w->scale_rows * w->groups, width = pare_wkind_bytes(w->kind) ? 2 : w->kind == PARE_W_U4 ? 8 : 16;
-    const int64_t step = lanes ? width : PARE_ACT_BLOCK, each = n * (PARE_ACT_BLOCK / step), group = w->groups > 1 ? w->group : w->cols;
-    int64_t c = b0 * PARE_ACT_BLOCK, g = c / group;
-    if (group % step == 0 && group / step * step == group && (group == step || (lanes && PARE_ACT_BLOCK % group == 0))) {
-        float f[PANEL * 64];
-        int32_t z[PANEL * 64];
-        const int64_t times = group / step, most = each / times, have = w->groups - g < most ? w->groups - g : most;
-        memset(f + have, 0, (size_t)(most - have) * 4);
-        scales_of(w, first + g, have, f);
-        spread(f, most, times, p->scale);
-        memset(z + have, 0, (size_t)(most - have) * 4);
-        if (w->zero) zeros_of(w, first + g, have, z), spread(z, most, times, p->zero);
-        if (w->shift) memcpy(f, w->shift + first + g, (size_t)have * 4), spread(f, most, times, p->shift);
-        return;
-    }
-    for (int64_t i = 0; i < each; i++, c += step) {
-        p->scale[i] = p->shift[i] = 0.0f;
-        p->zero[i] = 0;
-        if (c >= w->cols) continue;
-        while (c >= (g + 1) * group) g++;
-        p->scale[i] = pare_wmat_scale(w, first + g);
-        if (w->zero) zeros_of(w, first + g, 1, &p->zero[i]);
-        if (w->shift) p->shift[i] = w->shift[first + g];
-    }
-}
-
-static float finish(const __m256 *acc, float row_scale, bool each)
-{
-    float lanes[16];
-    _mm256_storeu_ps(lanes, acc[0]);
-    _mm256_storeu_ps(lanes + 8, acc[1]);
-    const float sum = pare_lanes_sum(lanes);
-    return each ? sum : sum * row_scale;
-}
+FAMILIES
 
 void pare_matvec_int_avx2(const pare_wmat *w, int64_t row0, int64_t rows, const pare_mvact *x, float *y, int64_t y_stride)
 {
-    enum { TOKENS = 8 };
-    const bool bytes = pare_wkind_bytes(w->kind), each = w->groups > 1 || w->shift, lanes = w->groups > 1 && w->group % PARE_ACT_BLOCK != 0;
-    if (!lanes_fit(w) || (bytes && w->shift)) {
-        pare_matvec_int_rows(w, row0, rows, x, y, y_stride);
-        return;
-    }
-    const blocks_fn run = family_of(w->kind, x->limbs)[w->shift ? 6 + lanes : (w->zero ? 3 : 0) + (lanes ? 2 : each ? 1 : 0)];
-    const int64_t block_bytes = bytes ? 128 : w->kind == PARE_W_U4 ? 64 : w->kind == PARE_W_U3 ? 48 : 32;
-    const int64_t whole = w->kind == PARE_W_U3 ? x->blocks : w->cols / PARE_ACT_BLOCK, block_q = x->limbs * (bytes ? 256 : 128), block_sums = w->kind == PARE_W_U4 ? 16 : 8;
-    const int64_t last = w->cols - whole * PARE_ACT_BLOCK, last_bytes = bytes ? last : w->kind == PARE_W_U4 ? (last + 1) / 2 : (last + 3) / 4;
-    panel panels[2];
-    for (int64_t t0 = 0; t0 < x->n; t0 += TOKENS) {
-        const int64_t tokens = x->n - t0 < TOKENS ? x->n - t0 : TOKENS;
-        for (int64_t r = 0; r < rows; r += 2) {
-            const int64_t pair[2] = { row0 + r, row0 + r + (r + 1 < rows) };
-            const uint8_t *row[2] = { w->data + pair[0] * w->row_bytes, w->data + pair[1] * w->row_bytes };
-            uint8_t tail[2][128];
-            __m256 acc[TOKENS][4];
-            for (int64_t t = 0; t < tokens; t++)
-                for (int i = 0; i < 4; i++) acc[t][i] = _mm256_setzero_ps();
-            for (int64_t b0 = 0; b0 < x->blocks; b0 += PANEL) {
-                const int64_t n = x->blocks - b0 < PANEL ? x->blocks - b0 : PANEL, n_whole = whole - b0 < n ? whole - b0 : n;
-                span s = { .p = { &panels[0], &panels[1] }, .units = w->group == 64 ? 2 : 1, .ahead = w->row_bytes < 4096 ? 2 * w->row_bytes : 4096 };
-                for (int i = 0; i < 2; i++) {
-                    if (each || w->zero) fill_panel(w, pair[i], b0, n, lanes, &panels[i]);
-                    if (n_whole == n) continue;
-                    memset(tail[i], 0, sizeof tail[i]);
-                    memcpy(tail[i], row[i] + whole * block_bytes, (size_t)last_bytes);
-                }
-                for (int64_t t = 0; t < tokens; t++) {
-                    s.q = (const uint8_t *)x->q + (t0 + t) * x->q_stride + b0 * block_q;
-                    s.sum = x->sum ? x->sum + (t0 + t) * x->sum_stride + b0 * block_sums : NULL;
-                    s.x_scale = x->scale + (t0 + t) * x->scale_stride + b0;
-                    s.acc = acc[t];
-                    s.w[0] = row[0] + b0 * block_bytes, s.w[1] = row[1] + b0 * block_bytes;
-                    s.b0 = 0, s.b1 = n_whole;
-                    run(&s);
-                    if (n_whole == n) continue;
-                    s.b0 = n_whole, s.b1 = n;
-                    s.w[0] = tail[0], s.w[1] = tail[1];
-                    run(&s);
-                }
-            }
-            for (int64_t t = 0; t < tokens; t++)
-                for (int i = 0; i < 2 && r + i < rows; i++)
-                    y[(t0 + t) * y_stride + r + i] = finish(&acc[t][2 * i], each ? 1.0f : pare_wmat_scale(w, pair[i] / w->scale_rows * w->groups), each);
-        }
-    }
+    matvec_int_rows(family_of, 1, w, row0, rows, x, y, y_stride);
 }
