@@ -1,72 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/level.h"
-#include "kernel/ref/matvec.h"
-
-enum { PIECE = 256 };
-
-/* Columns [c0, c0 + n) of a row as f32, scales apart. */
-static void widen(const pare_wmat *w, const float *f8, const uint8_t *row, int64_t c0, int64_t n, float *out)
-{
-    const uint8_t *at;
-    uint16_t h;
-    switch (w->kind) {
-    case PARE_W_F32: memcpy(out, row + c0 * 4, (size_t)n * 4); return;
-    case PARE_W_F8:
-        for (int64_t i = 0; i < n; i++) out[i] = f8[row[c0 + i]];
-        return;
-    case PARE_W_F16:
-        at = row + c0 * 2;
-        for (int64_t i = 0; i < n; i++) memcpy(&h, at + i * 2, 2), out[i] = pare_f16_to_f32_inl(h);
-        return;
-    default:
-        at = row + c0 * 2;
-        for (int64_t i = 0; i < n; i++) memcpy(&h, at + i * 2, 2), out[i] = pare_bf16_to_f32_inl(h);
-        return;
-    }
-}
-
-static void add_products(float *sums, const float *w, const float *x, int64_t c0, int64_t n)
-{
-    int64_t i = 0;
-    if (c0 % 32 == 0)
-        for (; i + 32 <= n; i += 32)
-            for (int j = 0; j < 32; j++) sums[j] = sums[j] + w[i + j] * x[i + j];
-    for (; i < n; i++) sums[(c0 + i) % 32] = sums[(c0 + i) % 32] + w[i] * x[i];
-}
-
-static float row_sum(const pare_wmat *w, const float *f8, int64_t r, const float *x)
-{
-    const uint8_t *row = w->data + r * w->row_bytes;
-    float sums[32] = { 0 }, group_sums[32], values[PIECE];
-    if (w->kind != PARE_W_F8 || w->groups <= 1) {
-        for (int64_t c = 0; c < w->cols; c += PIECE) {
-            const int64_t n = w->cols - c < PIECE ? w->cols - c : PIECE;
-            widen(w, f8, row, c, n, values);
-            add_products(sums, values, x + c, c, n);
-        }
-        const float total = pare_sums_tree(sums);
-        return w->kind == PARE_W_F8 ? total * pare_wmat_scale(w, r / w->scale_rows * w->groups) : total;
-    }
-    for (int64_t c = 0; c < w->cols;) {
-        const int64_t g = c / w->group, end = (g + 1) * w->group < w->cols ? (g + 1) * w->group : w->cols;
-        const float scale = pare_wmat_scale(w, r / w->scale_rows * w->groups + g);
-        memset(group_sums, 0, sizeof group_sums);
-        while (c < end) {
-            const int64_t n = end - c < PIECE ? end - c : PIECE;
-            widen(w, f8, row, c, n, values);
-            add_products(group_sums, values, x + c, c, n);
-            c += n;
-        }
-        for (int j = 0; j < 32; j++) sums[j] = sums[j] + group_sums[j] * scale;
-    }
-    return pare_sums_tree(sums);
-}
+#include "kernel/ref/matvec_floats.h"
 
 void PARE_REF(matvec_float)(const pare_wmat *w, int64_t row0, int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride)
 {
-    float f8[256];
-    if (w->kind == PARE_W_F8)
-        for (int u = 0; u < 256; u++) f8[u] = pare_f8_to_f32(w->code_dtype, (uint8_t)u);
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t t = 0; t < n; t++) y[t * y_stride + r] = row_sum(w, f8, row0 + r, x + t * x_stride);
+    pare_matvec_floats(w, row0, rows, n, x, x_stride, y, y_stride);
 }
