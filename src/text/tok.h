@@ -186,6 +186,8 @@ pare_status pare_tok_set_decoder(pare_tokenizer *t, const pare_jval *v, pare_err
 pare_status pare_tok_set_model(pare_tokenizer *t, const pare_jval *v, const pare_tok_member *big, pare_err *err);
 /* Scores of a BPE's tokens by id: pairs are then merged by the score of what they become, and equal scores from the left. */
 void pare_tok_bpe_rank_by_score(pare_tokenizer *t, const float *scores, size_t n);
+/* Exact scores of a unigram model's first tokens, instead of those that went through text. */
+void pare_tok_unigram_set_score(pare_tokenizer *t, size_t id, double score);
 /* Reads bos_token, ... of the files beside the tokenizer; folder may be NULL. */
 pare_status pare_tok_read_special(pare_tokenizer *t, const char *folder, pare_err *err);
 

@@ -180,14 +180,63 @@ pare_status pare_tok_json_id(pare_tok_json *j, int64_t *out, pare_err *err)
     return PARE_OK;
 }
 
+static double power_of_ten(int n)
+{
+    char text[16];
+    double value = 0;
+    pare_print(text, sizeof text, "1e%d", n);
+    return pare_parse_f64(text, &value) ? value : 0;
+}
+
+/* Up to 19 or 20 digits into *digits, all of them counted in *exponent. */
+static const char *take_digits(const char *p, const char *end, bool fraction, uint64_t *digits, int64_t *exponent, bool *full)
+{
+    for (; p < end && *p >= '0' && *p <= '9'; p++) {
+        uint64_t digit = (uint64_t)(*p - '0');
+        *full = *full || *digits > (UINT64_MAX - digit) / 10;
+        if (!*full) *digits = *digits * 10 + digit;
+        *exponent += fraction ? -(int64_t)!*full : (int64_t)*full;
+    }
+    return p;
+}
+
+/*
+ * A number as the library's JSON parser reads it: the digits as a 64-bit integer, divided by a power of ten. That is two roundings,
+ * so the last bit may be another than that of the nearest double; scores must have the same last bit for ties to fall alike.
+ */
 pare_status pare_tok_json_real(pare_tok_json *j, double *out, pare_err *err)
 {
-    char number[64];
-    size_t n = 0;
+    uint64_t digits = 0;
+    int64_t exponent = 0, said = 0;
+    bool full = false;
     pare_tok_json_space(j);
-    while (j->at < j->end && n < sizeof number - 1 && *j->at && strchr("+-.0123456789eE", *j->at)) number[n++] = *j->at++;
-    number[n] = 0;
-    return pare_parse_f64(number, out) ? PARE_OK : pare_tok_json_fail(j, "a number is expected", err);
+    bool minus = j->at < j->end && *j->at == '-';
+    const char *begin = j->at + minus, *p = take_digits(begin, j->end, false, &digits, &exponent, &full), *mark;
+    bool ok = p > begin;
+    if (ok && p < j->end && *p == '.') {
+        mark = ++p;
+        p = take_digits(p, j->end, true, &digits, &exponent, &full);
+        ok = p > mark;
+    }
+    if (ok && p < j->end && (*p == 'e' || *p == 'E')) {
+        p++;
+        bool negative = p < j->end && *p == '-';
+        if (p < j->end && (*p == '-' || *p == '+')) p++;
+        mark = p;
+        for (; p < j->end && *p >= '0' && *p <= '9'; p++)
+            if (said < 100000) said = said * 10 + (*p - '0');
+        ok = p > mark;
+        exponent += negative ? -said : said;
+    }
+    if (!ok) return pare_tok_json_fail(j, "a number is expected", err);
+    double value = (double)digits;
+    for (; exponent < -308 && value != 0; exponent += 308) value /= power_of_ten(308);
+    if (exponent > 308 && digits) return pare_tok_json_fail(j, "the number is too large", err);
+    if (value != 0) value = exponent < 0 ? value / power_of_ten((int)-exponent) : value * power_of_ten((int)exponent);
+    if (value > 1.7976931348623157e308) return pare_tok_json_fail(j, "the number is too large", err);
+    j->at = p;
+    *out = minus ? -value : value;
+    return PARE_OK;
 }
 
 pare_status pare_tok_json_vocab(pare_tokenizer *t, pare_tspan text, pare_err *err)

@@ -369,7 +369,7 @@ pare_status pare_tok_regex_translate(const char *where, pare_tspan pattern, pare
         }
         }
     }
-    if (depth > 0) PARE_TRY(refuse(&r, "a parenthesis too few", err));
+    if (depth > 0 && !out->failed) PARE_TRY(refuse(&r, "a parenthesis too few", err));
     st = pare_tok_text_failed(out, where, err);
 out:
     return st;

@@ -220,6 +220,7 @@ static pare_status load(const char *path, const char *folder, pare_tokenizer **o
     if (m.kind == 2) PARE_TRY(write_bpe(&json, &m, config, path, err));
     else write_unigram(&json, &m);
     PARE_TRY(pare_tok_read_written(&json, path, folder, out, err));
+    for (size_t i = 0; m.kind == 1 && i < m.pieces.n; i++) pare_tok_unigram_set_score(*out, i, m.pieces.at[i].score);
     if ((*out)->bos < 0 && m.kind == 2 && m.bos >= 0 && m.bos < (*out)->size) (*out)->bos = (int32_t)m.bos;
     if ((*out)->eos < 0 && m.eos >= 0 && m.eos < (*out)->size) (*out)->eos = (int32_t)m.eos;
 out:

@@ -142,6 +142,13 @@ out:
     return st;
 }
 
+void pare_tok_unigram_set_score(pare_tokenizer *t, size_t id, double score)
+{
+    unigram *m = t->model_self;
+    m->score[id] = score;
+    if (score - UNKNOWN_PENALTY < m->unk_score) m->unk_score = score - UNKNOWN_PENALTY;
+}
+
 static void clear(void *self)
 {
     unigram *m = self;

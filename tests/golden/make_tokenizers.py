@@ -297,10 +297,12 @@ def main():
             case = {"hex": BROKEN[i - len(STRINGS)] if i >= len(STRINGS) else s.encode().hex(), "ids": plain}
             if special != plain:
                 case["special"] = special
-            case["text"] = t.decode(special, skip_special_tokens=False) if special else ""
+            text = t.decode(special, skip_special_tokens=False) if special else ""
             skipped = t.decode(special, skip_special_tokens=True) if special else ""
-            if skipped != case["text"]:
-                case["skipped"] = skipped
+            if "\0" not in text:                          # the test's JSON reader takes no NUL
+                case["text"] = text
+                if skipped != text:
+                    case["skipped"] = skipped
             cases.append(case)
         pair = t.encode("Hello world", "how are you?")
         j = json.loads(t.to_str())

@@ -44,11 +44,13 @@ def main():
     import check_archs
     import check_files
     import check_read
+    import check_tokenizers
     import check_write
     with report:
         check_write.run(report)
         check_read.run(report)
         check_files.run(report)
+        check_tokenizers.run(report)
         check_archs.run(report)
     sys.exit(report.finish())
 
