@@ -227,6 +227,17 @@ void running_close(running *r)
     memset(r, 0, sizeof *r);
 }
 
+static int by_size(const void *a, const void *b) { return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b); }
+
+static double median_row(const float *want, const float *got, int64_t rows, int64_t cols)
+{
+    double row[GOLDEN_MAX_ROWS] = { 0 };
+    const int64_t n = rows < GOLDEN_MAX_ROWS ? rows : GOLDEN_MAX_ROWS;
+    for (int64_t i = 0; i < n * cols; i++) row[i / cols] += ((double)want[i] - (double)got[i]) * ((double)want[i] - (double)got[i]);
+    qsort(row, (size_t)n, sizeof *row, by_size);
+    return sqrt(row[n / 2] / (double)cols);
+}
+
 distance distance_of(const float *want, const float *got, int64_t rows, int64_t cols)
 {
     distance d = { 0 };
@@ -246,6 +257,7 @@ distance distance_of(const float *want, const float *got, int64_t rows, int64_t 
     }
     const double range = (double)high - (double)low;
     d.max /= range;
+    d.median = median_row(want, got, rows, cols) / range;
     d.rms = sqrt(sum / (double)(rows * cols)) / range;
     return d;
 }

@@ -51,8 +51,11 @@ typedef struct running { pare_store *store; pare_weights *weights; pare_engine *
 pare_status running_open(pare_ctx *ctx, const char *folder, pare_dtype dtype, const pare_engine_options *options, running *r, pare_err *err);
 void running_close(running *r);
 
-/* Rows of numbers beside each other: largest difference and root mean square, both over the range of `want`. */
-typedef struct distance { double max, rms; int64_t row, col; } distance;
+/*
+ * Rows of numbers beside each other, over the range of `want`: largest difference, root mean square, and the median of the rows' root mean
+ * squares (which a single token that goes to another expert does not move).
+ */
+typedef struct distance { double max, rms, median; int64_t row, col; } distance;
 distance distance_of(const float *want, const float *got, int64_t rows, int64_t cols);
 int64_t best_of(const float *row, int64_t n);
 #endif

@@ -5,11 +5,11 @@
  */
 #include "unit/model/model_golden.h"
 
-/* Bounds for caches that round, on the root mean square over the range (a router near a tie makes the maximum meaningless). */
-static const struct { pare_dtype dtype; const char *name; double rms; } caches[] = {
-    { PARE_F16, "f16", 1e-3 },
-    { PARE_BF16, "bf16", 8e-3 },
-    { PARE_I8, "i8", 2e-2 },
+/* Bounds for caches that round: on the median row, and ten times that on all together, as a router near a tie may send a token elsewhere. */
+static const struct { pare_dtype dtype; const char *name; double bound; } caches[] = {
+    { PARE_F16, "cache f16", 1e-3 },
+    { PARE_BF16, "cache bf16", 8e-3 },
+    { PARE_I8, "cache i8", 2e-2 },
 };
 
 static pare_ctx *ctx, *ctx2; /* one thread, two threads */
@@ -60,12 +60,12 @@ static void start(const golden *g, pare_ctx *with, const char *folder, const par
     if (running_open(with, folder, PARE_DTYPE_NONE, options, r, &err) != PARE_OK) fail_msg("%s: %s", g->name, err.text);
 }
 
-static void near(const golden *g, const char *what, const float *want, const float *got, int64_t rows, int64_t cols, double max, double rms)
+static void near(const golden *g, const char *what, const float *want, const float *got, int64_t rows, int64_t cols, double max)
 {
     const distance d = distance_of(want, got, rows, cols);
-    if (!(d.max <= max) || !(d.rms <= rms))
-        fail_msg("%s, %s: off by %.3g of the range at row %lld column %lld (%g, expected %g), rms %.3g; allowed %.1g, rms %.1g", g->name, what, d.max,
-                 (long long)d.row, (long long)d.col, (double)got[d.row * cols + d.col], (double)want[d.row * cols + d.col], d.rms, max, rms);
+    if (!(d.max <= max))
+        fail_msg("%s, %s: off by %.3g of the range at row %lld column %lld (%g, expected %g), rms %.3g; allowed %.1g", g->name, what, d.max,
+                 (long long)d.row, (long long)d.col, (double)got[d.row * cols + d.col], (double)want[d.row * cols + d.col], d.rms, max);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ one golden */
@@ -80,7 +80,7 @@ static void check_exact(const golden *g, const char *folder)
     assert_int_equal(rows, g->n_prompt + g->n_steps);
     const distance d = distance_of(want, out, rows, cols);
     print_message("%-22s %.1e of the range (%.0e allowed)\n", g->name, d.max, g->tolerance);
-    near(g, "whole prompt", want, out, rows, cols, g->tolerance, 1);
+    near(g, "whole prompt", want, out, rows, cols, g->tolerance);
     for (int64_t i = 0; i < g->n_steps; i++) {
         const int64_t best = best_of(out + (g->n_prompt - 1 + i) * cols, cols);
         if (best != g->ids[g->n_prompt + i])
@@ -103,16 +103,33 @@ static void check_exact(const golden *g, const char *folder)
     running_close(&r);
 }
 
-static void check_options(const golden *g, const char *folder, const char *what, pare_ctx *with, const pare_engine_options *options, double max, double rms)
+static void check_chunks(const golden *g, const char *folder)
 {
     running r;
     int64_t rows, cols;
-    start(g, with, folder, options, &r);
+    start(g, ctx, folder, &(pare_engine_options){ .ctx = g->ctx, .kv_dtype = PARE_F32, .chunk = 5 }, &r);
     const float *want = want_of(g, r.engine, &rows, &cols);
     float *out = run(g, r.engine);
-    near(g, what, want, out, rows, cols, max, rms);
+    near(g, "chunks of 5", want, out, rows, cols, g->tolerance);
     free(out);
     running_close(&r);
+}
+
+static void check_caches(const golden *g, const char *folder)
+{
+    for (size_t i = 0; i < sizeof caches / sizeof *caches; i++) {
+        running r;
+        int64_t rows, cols;
+        start(g, ctx, folder, &(pare_engine_options){ .ctx = g->ctx, .kv_dtype = caches[i].dtype }, &r);
+        const float *want = want_of(g, r.engine, &rows, &cols);
+        float *out = run(g, r.engine);
+        const distance d = distance_of(want, out, rows, cols);
+        if (!(d.median <= caches[i].bound) || !(d.rms <= 10 * caches[i].bound))
+            fail_msg("%s, %s: median row off by %.3g of the range, rms %.3g; allowed %.1g", g->name, caches[i].name, d.median, d.rms, caches[i].bound);
+        if (!(d.rms > 0)) fail_msg("%s, %s: rounds nothing", g->name, caches[i].name);
+        free(out);
+        running_close(&r);
+    }
 }
 
 /* Results must be the same bits for every number of threads. */
@@ -167,8 +184,8 @@ static void check_two(const golden *g, const char *folder)
         memcpy(first + i * cols, out, (size_t)cols * sizeof *out);
         memcpy(second + i * cols, out + cols, (size_t)cols * sizeof *out);
     }
-    near(g, "first of two sequences", want, first, rows, cols, g->tolerance, 1);
-    if (g->chunks) near(g, "second of two sequences", want, second, rows, cols, g->tolerance, 1);
+    near(g, "first of two sequences", want, first, rows, cols, g->tolerance);
+    if (g->chunks) near(g, "second of two sequences", want, second, rows, cols, g->tolerance);
     free(first);
     free(second);
     free(out);
@@ -188,7 +205,7 @@ static void check_wanted(const golden *g, const char *folder)
         if ((want[i] = i % 5 == 1 || i + 1 == g->n_prompt)) memcpy(picked + n++ * cols, all + i * cols, (size_t)cols * sizeof *all);
     if (g->n_source) assert_ok(pare_engine_encode(r.engine, 0, g->source, g->n_source, NULL));
     step(g, r.engine, &(pare_batch){ .n = g->n_prompt, .ids = g->ids, .want = want }, out);
-    near(g, "some rows wanted", picked, out, n, cols, 1.5 * g->tolerance, 1); /* the range of fewer rows is smaller */
+    near(g, "some rows wanted", picked, out, n, cols, 1.5 * g->tolerance); /* the range of fewer rows is smaller */
     free(picked);
     free(out);
     running_close(&r);
@@ -209,12 +226,12 @@ static void check_encoder(const golden *g, const char *folder)
     memcpy(types + 20, g->types, (size_t)g->n_prompt * sizeof *types);
     const pare_batch batch = { .n = n, .ids = ids, .seq = seq, .types = g->has_types ? types : NULL };
     step(g, r.engine, &batch, out);
-    near(g, "second of two texts", want, out + 20 * cols, rows, cols, g->tolerance, 1);
+    near(g, "second of two texts", want, out + 20 * cols, rows, cols, g->tolerance);
     if (pooled) {
         float *vectors = calloc((size_t)(2 * dim), sizeof *vectors);
         assert_int_not_equal(pare_engine_graph(r.engine)->pooled, PARE_G_NONE);
         if (pare_engine_pool(r.engine, &batch, vectors, &err) != PARE_OK) fail_msg("%s: %s", g->name, err.text);
-        near(g, "pooled", pooled, vectors + dim, 1, dim, g->tolerance, 1);
+        near(g, "pooled", pooled, vectors + dim, 1, dim, g->tolerance);
         free(vectors);
     }
     free(out);
@@ -228,12 +245,11 @@ static void check_golden(void **state)
     const char *folder = golden_write(g, NULL);
     check_exact(g, folder);
     check_threads(g, folder);
-    check_options(g, folder, "chunks of 5", ctx, &(pare_engine_options){ .ctx = g->ctx, .kv_dtype = PARE_F32, .chunk = 5 }, g->tolerance, 1);
+    check_chunks(g, folder);
     if (g->n_steps) {
         check_two(g, folder);
         check_wanted(g, folder);
-        for (size_t i = 0; i < sizeof caches / sizeof *caches; i++)
-            check_options(g, folder, caches[i].name, ctx, &(pare_engine_options){ .ctx = g->ctx, .kv_dtype = caches[i].dtype }, 1, caches[i].rms);
+        check_caches(g, folder);
     } else
         check_encoder(g, folder);
     golden_free(g);

@@ -108,6 +108,8 @@ static void check_case(void **state)
     const uint64_t limit = held.weights + held.cache + held.activations - held.weights / 4;
     float *streamed = run(g, small, &(pare_engine_options){ .kv_dtype = PARE_F32, .chunk = 40, .memory = limit }, &rows, &cols, &tight);
     if (memcmp(streamed, got, (size_t)(rows * cols) * sizeof *got)) fail_msg("%s %s %s: other numbers with %llu bytes", c->model, c->scheme, c->format, (unsigned long long)limit);
+    const uint64_t taken = tight.weights + tight.cache + tight.activations;
+    if (taken > limit) fail_msg("%s %s %s: %llu bytes are taken, the limit is %llu", c->model, c->scheme, c->format, (unsigned long long)taken, (unsigned long long)limit);
     if (!tight.streamed_per_step) fail_msg("%s %s %s: nothing is streamed with %llu bytes", c->model, c->scheme, c->format, (unsigned long long)limit);
     free(streamed);
     free(want);
