@@ -2,6 +2,10 @@
 /*
  * The worker pool and the background task. Indices are handed out in order from one counter, and an index runs unless a
  * lower one has failed; so the lowest failing index always runs, and its error is the one reported, whatever the timing.
+ *
+ * A model that runs starts a loop every few dozen microseconds, which is what waking a thread costs. So workers without a loop, and the
+ * caller while the last tasks run, look at an atomic for SPIN_SECONDS before they sleep, where every thread has a core of its own. A
+ * worker that comes too late joins no loop, and nobody waits for it.
  */
 #include "base/threads.h"
 #include <pthread.h>
@@ -25,10 +29,13 @@ typedef struct loop {
 struct pare_pool {
     pthread_mutex_t lock;
     pthread_cond_t work, done;
-    loop *job;            /* NULL = nothing to do */
-    uint64_t generation;  /* counts jobs, so that a worker takes each once */
-    int running;          /* workers still in the job */
-    bool stop;
+    loop *job;            /* NULL = nothing to do, or no longer to be joined */
+    atomic_ullong generation; /* counts jobs, so that a worker takes each once; changes under the lock */
+    atomic_int running;   /* workers in the job; changes under the lock */
+    atomic_bool stop;
+    int sleepers;         /* workers that wait for `work` */
+    bool caller_sleeps;
+    bool spin;            /* is there a core for every thread? */
     int n;                /* workers, the caller apart */
     struct worker { pthread_t id; struct pare_pool *pool; int index; } workers[];
 };
@@ -72,21 +79,61 @@ static void loop_run(loop *l, int worker)
 
 /* ---------------------------------------------------------------------------------------------------------------- pool */
 
+static const double SPIN_SECONDS = 100e-6;
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Until a job of another generation is there, or the pool stops, or the time is over. */
+static void spin_for_work(struct pare_pool *pool, uint64_t seen)
+{
+    const double end = pare_now() + SPIN_SECONDS;
+    do {
+        for (int i = 0; i < 64; i++) {
+            if (atomic_load(&pool->generation) != seen || atomic_load(&pool->stop)) return;
+            relax();
+        }
+    } while (pare_now() < end);
+}
+
+static void spin_for_end(struct pare_pool *pool)
+{
+    const double end = pare_now() + SPIN_SECONDS;
+    do {
+        for (int i = 0; i < 64; i++) {
+            if (atomic_load(&pool->running) == 0) return;
+            relax();
+        }
+    } while (pare_now() < end);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *me = arg;
     struct pare_pool *pool = me->pool;
     uint64_t seen = 0;
-    pthread_mutex_lock(&pool->lock);
     for (;;) {
-        while (!pool->stop && (!pool->job || pool->generation == seen)) pthread_cond_wait(&pool->work, &pool->lock);
-        if (pool->stop) break;
-        seen = pool->generation;
+        if (pool->spin) spin_for_work(pool, seen);
+        pthread_mutex_lock(&pool->lock);
+        while (!atomic_load(&pool->stop) && atomic_load(&pool->generation) == seen) {
+            pool->sleepers++;
+            pthread_cond_wait(&pool->work, &pool->lock);
+            pool->sleepers--;
+        }
+        if (atomic_load(&pool->stop)) break;
+        seen = atomic_load(&pool->generation);
         loop *job = pool->job;
+        if (job) atomic_fetch_add(&pool->running, 1);
         pthread_mutex_unlock(&pool->lock);
+        if (!job) continue;
         loop_run(job, me->index);
         pthread_mutex_lock(&pool->lock);
-        if (--pool->running == 0) pthread_cond_signal(&pool->done);
+        if (atomic_fetch_sub(&pool->running, 1) == 1 && pool->caller_sleeps) pthread_cond_signal(&pool->done);
+        pthread_mutex_unlock(&pool->lock);
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
@@ -111,6 +158,10 @@ static struct pare_pool *pool_new(int n)
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->done, NULL);
+    atomic_init(&pool->generation, 0);
+    atomic_init(&pool->running, 0);
+    atomic_init(&pool->stop, false);
+    pool->spin = pare_usable_cores() > n;
     for (int i = 0; i < n; i++) {
         pool->workers[i].pool = pool;
         pool->workers[i].index = i + 1; /* the caller is worker 0 */
@@ -124,7 +175,7 @@ void pare_pool_free(struct pare_pool *pool)
 {
     if (!pool) return;
     pthread_mutex_lock(&pool->lock);
-    pool->stop = true;
+    atomic_store(&pool->stop, true);
     pthread_cond_broadcast(&pool->work);
     pthread_mutex_unlock(&pool->lock);
     for (int i = 0; i < pool->n; i++) pthread_join(pool->workers[i].id, NULL);
@@ -138,14 +189,18 @@ static void pool_run(struct pare_pool *pool, loop *job)
 {
     pthread_mutex_lock(&pool->lock);
     pool->job = job;
-    pool->generation++;
-    pool->running = pool->n;
-    pthread_cond_broadcast(&pool->work);
+    atomic_fetch_add(&pool->generation, 1);
+    if (pool->sleepers > 0) pthread_cond_broadcast(&pool->work);
     pthread_mutex_unlock(&pool->lock);
     loop_run(job, 0);
     pthread_mutex_lock(&pool->lock);
-    while (pool->running > 0) pthread_cond_wait(&pool->done, &pool->lock);
-    pool->job = NULL;
+    pool->job = NULL; /* every index is handed out: who comes now has nothing to do */
+    pthread_mutex_unlock(&pool->lock);
+    if (pool->spin) spin_for_end(pool);
+    pthread_mutex_lock(&pool->lock);
+    pool->caller_sleeps = true;
+    while (atomic_load(&pool->running) > 0) pthread_cond_wait(&pool->done, &pool->lock);
+    pool->caller_sleeps = false;
     pthread_mutex_unlock(&pool->lock);
 }
 
