@@ -26,8 +26,11 @@ pare_gv pare_g_head(pare_graph *g, const pare_gnames *names, pare_gv x, const ch
 {
     const int64_t shape[] = {vocab, hidden};
     const bool known = names && names->has;
-    /* A head in the checkpoint counts even where the config says "tied": transformers does not tie two tensors that differ. */
-    const bool own = known ? has(names, "", head_module, ".weight") || embedding == PARE_G_NONE : !tied;
+    /*
+     * A head in the checkpoint counts even where the config says "tied": transformers does not tie two tensors that differ. One that is missing
+     * is an error unless the config says so: the embedding in its place would write nonsense.
+     */
+    const bool own = !tied || embedding == PARE_G_NONE || (known && has(names, "", head_module, ".weight"));
     pare_gw w, b = PARE_G_NONE;
     pare_gv y = PARE_G_NONE;
     if (own)

@@ -85,7 +85,7 @@ pare_status pare_model_engine(pare_ctx *ctx, const pare_weights *weights, pare_d
 /* The first of the alternatives under which the checkpoint holds "<prefix><name>"; without names: the first. NULL-terminated. */
 const char *pare_g_prefix(const pare_gnames *names, const char *const *alternatives, const char *name);
 /*
- * Output head over x: head_module.weight [vocab, hidden] (with bias when `bias`), or the table `embedding` when tied or when the checkpoint
+ * Output head over x: head_module.weight [vocab, hidden] (with bias when `bias`), or the table `embedding` when tied and the checkpoint
  * has no head of its own. Only wanted rows are computed.
  */
 pare_gv pare_g_head(pare_graph *g, const pare_gnames *names, pare_gv x, const char *head_module, int64_t vocab, int64_t hidden, bool bias, bool tied,
