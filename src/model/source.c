@@ -284,17 +284,27 @@ static void drop(void *user, const pare_gweight *w)
     if (x) pare_weights_release(s->weights, index_of(s, x));
 }
 
+/* What pare_linear_begin() allocates for rows of a quantized weight, from above: codes in the kernels' widths, scales, zeros or shifts, the permutation. */
+static uint64_t packed_bytes(const pare_weight *x, uint64_t rows, uint64_t cols)
+{
+    const int bits = x->scheme.bits;
+    const uint64_t group = x->scheme.granularity == PARE_PER_GROUP && x->scheme.group_size > 0 ? (uint64_t)x->scheme.group_size : cols;
+    const uint64_t row = bits <= 2 ? (cols + 3) / 4 : bits == 3 ? (cols + 127) / 128 * 48 : bits == 4 ? (cols + 1) / 2 : cols;
+    return rows * (row + (cols + group - 1) / group * 8) + 4 * cols + 512;
+}
+
 static uint64_t bytes(void *user, const pare_gweight *w)
 {
     source *s = user;
     const pare_weight *x = find(s, w);
-    uint64_t n = 1;
+    uint64_t n = 1, whole = 1;
     if (!x) return 0;
     for (int d = 0; d < w->ndim; d++) n *= (uint64_t)w->shape[d];
     if (!x->layout) return pare_dtype_bytes(s->dtype != PARE_DTYPE_NONE && w->role != PARE_GW_TABLE ? s->dtype : x->dtype, n);
-    uint64_t whole = 1;
     for (int d = 0; d < x->ndim; d++) whole *= (uint64_t)x->shape[d];
-    return whole ? (uint64_t)((double)x->bytes * ((double)n / (double)whole)) : 0;
+    const uint64_t stored = whole ? (uint64_t)((double)x->bytes * ((double)n / (double)whole)) : 0;
+    const uint64_t packed = w->ndim == 2 ? packed_bytes(x, (uint64_t)w->shape[0], (uint64_t)w->shape[1]) : 0;
+    return stored > packed ? stored : packed;
 }
 
 static void close_source(void *user) { pare_dealloc(user); }
