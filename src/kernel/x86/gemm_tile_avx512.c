@@ -108,6 +108,17 @@ INLINE void add_segment(const pare_gemm_tile *t, int s, const int n, __m512i sum
     }
 }
 
+/* sum += w x, in place: GCC 12 makes three copies of a register around the intrinsic and then runs out of them. */
+INLINE __m512i mul_add_u8(__m512i sum, __m512i w, __m512i x)
+{
+#ifdef __AVX512VNNI__
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
+    return sum;
+#else
+    return _mm512_dpbusd_epi32(sum, w, x); /* emulated */
+#endif
+}
+
 INLINE void u8_tile(const pare_gemm_tile *t, const int n)
 {
     const uint32_t *w = t->w, *x = t->x;
@@ -121,8 +132,8 @@ INLINE void u8_tile(const pare_gemm_tile *t, const int n)
 #pragma GCC unroll 12
             for (int j = 0; j < n; j++) {
                 const __m512i b = _mm512_set1_epi32((int)x[j]);
-                sum[j][0] = _mm512_dpbusd_epi32(sum[j][0], w0, b);
-                sum[j][1] = _mm512_dpbusd_epi32(sum[j][1], w1, b);
+                sum[j][0] = mul_add_u8(sum[j][0], w0, b);
+                sum[j][1] = mul_add_u8(sum[j][1], w1, b);
             }
         }
         add_segment(t, s, n, sum);

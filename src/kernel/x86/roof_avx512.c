@@ -36,7 +36,13 @@ int64_t pare_roof_i8_avx512(int64_t rounds, int32_t *sink)
     for (int64_t r = 0; r < rounds; r++) {
         KEEP(x);
 #pragma GCC unroll 24
-        for (int i = 0; i < SUMS; i++) sum[i] = _mm512_dpbusd_epi32(sum[i], w, x);
+        for (int i = 0; i < SUMS; i++) {
+#ifdef __AVX512VNNI__
+            __asm__("vpdpbusd %2, %1, %0" : "+v"(sum[i]) : "v"(w), "v"(x)); /* GCC 12 copies registers around the intrinsic */
+#else
+            sum[i] = _mm512_dpbusd_epi32(sum[i], w, x); /* emulated */
+#endif
+        }
     }
 #pragma GCC unroll 24
     for (int i = 0; i < SUMS; i++) total = _mm512_add_epi32(total, sum[i]);
