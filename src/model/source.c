@@ -284,13 +284,15 @@ static void drop(void *user, const pare_gweight *w)
     if (x) pare_weights_release(s->weights, index_of(s, x));
 }
 
-/* What pare_linear_begin() allocates for rows of a quantized weight, from above: codes in the kernels' widths, scales, zeros or shifts, the permutation. */
+/* What pare_linear_begin() allocates for rows of a quantized weight, from above: codes in the kernels' widths, scales, zeros or shifts. */
 static uint64_t packed_bytes(const pare_weight *x, uint64_t rows, uint64_t cols)
 {
     const int bits = x->scheme.bits;
     const uint64_t group = x->scheme.granularity == PARE_PER_GROUP && x->scheme.group_size > 0 ? (uint64_t)x->scheme.group_size : cols;
+    const uint64_t scale = x->scheme.scale_dtype == PARE_F16 || x->scheme.scale_dtype == PARE_BF16 ? 2 : 4;
+    const uint64_t zero = x->zero_kind == PARE_ZERO_INT ? 1 : x->zero_kind == PARE_ZERO_SHIFT ? 4 : 0;
     const uint64_t row = bits <= 2 ? (cols + 3) / 4 : bits == 3 ? (cols + 127) / 128 * 48 : bits == 4 ? (cols + 1) / 2 : cols;
-    return rows * (row + (cols + group - 1) / group * 8) + 4 * cols + 512;
+    return rows * (row + (cols + group - 1) / group * (scale + zero)) + 256;
 }
 
 static uint64_t bytes(void *user, const pare_gweight *w)
