@@ -5,6 +5,7 @@
 #   whole job    pare quantize of a 2 GB BF16 checkpoint against cp of that file followed by sync of the copy (page cache warm)
 #   memory       peak anonymous memory for that file and for one four times as large
 #   start-up     pare inspect of a 300-tensor file
+#   running      decode and prefill of a 1.1 B model at 16, 8, 4, 3 and 2 bits (bench/run.sh)
 # BENCH_DIR: where the checkpoints go (12 GB; kept for the next run). BENCH_RUNS: pairs to time (default 5).
 set -eu
 cd "$(dirname "$0")/.."
@@ -36,6 +37,12 @@ start=$(now)
 for _ in $(seq 20); do "$pare" inspect "$dir/tensors300" >/dev/null; done
 awk -v s="$(seconds "$start" "$(now)")" 'BEGIN { printf "%.1f ms a run (20 runs)\n", 1000 * s / 20 }'
 echo
+
+if [ "${BENCH_RUN:-1}" = 1 ]; then
+    echo "== running a model of 1.1 billion parameters"
+    bench/run.sh "$build" "$dir"
+    echo
+fi
 
 need=16000000
 free=$(df --output=avail -k "$dir" | tail -n 1)

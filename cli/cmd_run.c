@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "session.h"
 
@@ -102,6 +103,8 @@ static void put_result(pare_json *j, const pare_generated *g) {
     pare_json_text(j, "stop_reason", g->stop_reason);
     pare_json_real(j, "prefill_seconds", g->prefill_seconds);
     pare_json_real(j, "decode_seconds", g->decode_seconds);
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) == 0) pare_json_int(j, "max_rss_bytes", (int64_t)usage.ru_maxrss * 1024); /* mapped weights included */
 }
 
 static void print_stats(const cli *c, const pare_session *s, const pare_generated *g) {
