@@ -85,9 +85,12 @@ static void store(const rows_at *a, int64_t g, bool only_fetch)
     for (int64_t t = 0; t < tokens; t++) {
         float *to = a->y->y + (t0 + t) * a->y->y_stride + a->r0;
         for (int64_t i = 0; i < a->rows && only_fetch; i += 16) __builtin_prefetch(to + i, 1, 2);
-        for (int i = 0; i < a->tiles && !only_fetch; i++)
-            memcpy(to + i * PARE_GEMM_ROWS, a->c + (g * TILES + i) * TILE_C + t * PARE_GEMM_ROWS,
-                   (size_t)clip(a->rows - i * PARE_GEMM_ROWS, PARE_GEMM_ROWS) * sizeof(float));
+        for (int i = 0; i < a->tiles && !only_fetch; i++) {
+            const float *c = a->c + (g * TILES + i) * TILE_C + t * PARE_GEMM_ROWS;
+            const int64_t left = a->rows - i * PARE_GEMM_ROWS;
+            if (left >= PARE_GEMM_ROWS) memcpy(to + i * PARE_GEMM_ROWS, c, PARE_GEMM_ROWS * sizeof(float));
+            else memcpy(to + i * PARE_GEMM_ROWS, c, (size_t)left * sizeof(float));
+        }
     }
 }
 
