@@ -114,29 +114,48 @@ static inline void spread(const void *from, int64_t n, int64_t times, void *to)
         for (int64_t j = 0; j < times; j += 8) _mm256_storeu_si256((__m256i *)(void *)(out + i * times + j), _mm256_set1_epi32(in[i]));
 }
 
-/* What row r needs of block b0 and the n - 1 behind it; what lies behind the row is 0. */
-static inline void fill_panel(const pare_wmat *w, int64_t r, int64_t b0, int64_t n, bool lanes, panel *p)
+/* How scales meet lanes: columns a value of the panel stands for, values a block, values a group when groups are plain to spread (else 0). */
+typedef struct spacing { int64_t step, each, times, group; } spacing;
+
+static inline spacing spacing_of(const pare_wmat *w, bool lanes)
 {
-    const int64_t first = r / w->scale_rows * w->groups, width = pare_wkind_bytes(w->kind) ? 2 : w->kind == PARE_W_U4 ? 8 : 16;
-    const int64_t step = lanes ? width : PARE_ACT_BLOCK, each = n * (PARE_ACT_BLOCK / step), group = w->groups > 1 ? w->group : w->cols;
-    int64_t c = b0 * PARE_ACT_BLOCK, g = c / group;
-    if (group % step == 0 && group / step * step == group && (group == step || (lanes && PARE_ACT_BLOCK % group == 0))) {
+    const int64_t width = pare_wkind_bytes(w->kind) ? 2 : w->kind == PARE_W_U4 ? 8 : 16;
+    spacing s = { .step = lanes ? width : PARE_ACT_BLOCK, .group = w->groups > 1 ? w->group : w->cols };
+    s.each = PARE_ACT_BLOCK / s.step;
+    if (w->groups > 1 && (lanes ? PARE_ACT_BLOCK % s.group == 0 && s.group % s.step == 0 : s.group == PARE_ACT_BLOCK)) s.times = s.group / s.step;
+    return s;
+}
+
+/* What a row (its first scale is number `first`) needs of block b0 and the n - 1 behind it; what lies behind the row is 0. */
+static void fill_panel(const pare_wmat *w, int64_t first, int64_t b0, int64_t n, const spacing *sp, panel *p)
+{
+    int64_t c = b0 * PARE_ACT_BLOCK, g = b0 ? c / sp->group : 0;
+    const int64_t all = n * sp->each;
+    if (sp->times) {
         float f[PANEL * 64];
         int32_t z[PANEL * 64];
-        const int64_t times = group / step, most = each / times, have = w->groups - g < most ? w->groups - g : most;
-        memset(f + have, 0, (size_t)(most - have) * 4);
-        scales_of(w, first + g, have, f);
-        spread(f, most, times, p->scale);
-        memset(z + have, 0, (size_t)(most - have) * 4);
-        if (w->zero) zeros_of(w, first + g, have, z), spread(z, most, times, p->zero);
-        if (w->shift) memcpy(f, w->shift + first + g, (size_t)have * 4), spread(f, most, times, p->shift);
+        const int64_t most = sp->times == 1 ? all : all / sp->times, have = w->groups - g < most ? w->groups - g : most;
+        float *scale = sp->times == 1 ? p->scale : f;
+        int32_t *zero = sp->times == 1 ? p->zero : z;
+        scales_of(w, first + g, have, scale);
+        for (int64_t i = have; i < most; i++) scale[i] = 0.0f;
+        if (w->zero) {
+            zeros_of(w, first + g, have, zero);
+            for (int64_t i = have; i < most; i++) zero[i] = 0;
+        }
+        if (sp->times > 1) spread(f, most, sp->times, p->scale);
+        if (sp->times > 1 && w->zero) spread(z, most, sp->times, p->zero);
+        if (!w->shift) return;
+        memcpy(f, w->shift + first + g, (size_t)have * 4);
+        for (int64_t i = have; i < most; i++) f[i] = 0.0f;
+        spread(f, most, sp->times, p->shift);
         return;
     }
-    for (int64_t i = 0; i < each; i++, c += step) {
+    for (int64_t i = 0; i < all; i++, c += sp->step) {
         p->scale[i] = p->shift[i] = 0.0f;
         p->zero[i] = 0;
         if (c >= w->cols) continue;
-        while (c >= (g + 1) * group) g++;
+        while (c >= (g + 1) * sp->group) g++;
         p->scale[i] = pare_wmat_scale(w, first + g);
         if (w->zero) zeros_of(w, first + g, 1, &p->zero[i]);
         if (w->shift) p->shift[i] = w->shift[first + g];
@@ -158,6 +177,7 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
     const int64_t block_q = x->limbs * (bytes ? 256 : 128), whole = w->cols / (PARE_ACT_BLOCK * unit) * unit; /* blocks that lie there in whole units */
     const int64_t last = w->cols - whole * PARE_ACT_BLOCK, blocks = whole + (last ? unit : 0);
     const int64_t last_bytes = bytes ? last : w->kind == PARE_W_U4 ? (last + 1) / 2 : w->kind == PARE_W_U3 ? (last + 127) / 128 * 48 : (last + 3) / 4;
+    const spacing sp = spacing_of(w, lanes);
     panel panels[ROWS];
     span s = { .units = w->group == 64 ? 2 : 1, .ahead = w->row_bytes < 4096 ? ROWS * w->row_bytes : 4096 };
     for (int i = 0; i < ROWS; i++) s.p[i] = &panels[i];
@@ -167,11 +187,12 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
             float acc[TOKENS][ROWS][16];
             uint8_t tail[ROWS][128];
             const uint8_t *row[ROWS];
-            int64_t number[ROWS];
+            int64_t first[ROWS]; /* number of a row's first scale */
             memset(acc, 0, (size_t)tokens * sizeof acc[0]);
             for (int i = 0; i < ROWS; i++) {
-                number[i] = row0 + (r + i < rows ? r + i : rows - 1); /* rows that are not there: the last again */
-                row[i] = w->data + number[i] * w->row_bytes;
+                const int64_t number = row0 + (r + i < rows ? r + i : rows - 1); /* rows that are not there: the last again */
+                first[i] = (w->scale_rows == 1 ? number : number / w->scale_rows) * w->groups;
+                row[i] = w->data + number * w->row_bytes;
                 if (!last) continue;
                 memset(tail[i], 0, sizeof tail[i]);
                 memcpy(tail[i], row[i] + whole * block_bytes, (size_t)last_bytes);
@@ -179,7 +200,7 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
             for (int64_t b0 = 0; b0 < blocks; b0 += PANEL) {
                 const int64_t n = blocks - b0 < PANEL ? blocks - b0 : PANEL, n_whole = whole - b0 < n ? whole - b0 : n;
                 if (each || w->zero)
-                    for (int i = 0; i < ROWS; i++) fill_panel(w, number[i], b0, n, lanes, &panels[i]);
+                    for (int i = 0; i < ROWS; i++) fill_panel(w, first[i], b0, n, &sp, &panels[i]);
                 for (int64_t t = 0; t < tokens; t++) {
                     s.q = (const uint8_t *)x->q + (t0 + t) * x->q_stride + b0 * block_q;
                     s.sum = x->sum ? x->sum + (t0 + t) * x->sum_stride + b0 * block_sums : NULL;
@@ -197,7 +218,7 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
             for (int64_t t = 0; t < tokens; t++)
                 for (int i = 0; i < ROWS && r + i < rows; i++) {
                     const float sum = pare_lanes_sum(acc[t][i]);
-                    y[(t0 + t) * y_stride + r + i] = each ? sum : sum * pare_wmat_scale(w, number[i] / w->scale_rows * w->groups);
+                    y[(t0 + t) * y_stride + r + i] = each ? sum : sum * pare_wmat_scale(w, first[i]);
                 }
         }
     }
