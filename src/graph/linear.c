@@ -10,6 +10,7 @@
 #include "graph/linear.h"
 #include <string.h>
 #include "graph/linear_pack.h"
+#include "num/num_inl.h"
 
 enum { MAX_SIDE = 1 << 30 };
 
@@ -274,7 +275,7 @@ out:
 
 /* --------------------------------------------------------------------------------------------------------------- packing */
 
-typedef struct packer { pare_linear *l; const pare_linear_store *store; const pare_kernels *k; const pare_qtensor *q; int64_t row0; uint8_t *line, *high; } packer;
+typedef struct packer { pare_linear *l; const pare_linear_store *store; const pare_kernels *k; const pare_qtensor *q; int64_t row0; uint8_t *line; } packer;
 
 /* One row of codes, in order and with the offset added. */
 static const uint8_t *codes_of_row(const packer *p, int64_t i)
@@ -300,11 +301,16 @@ static void pack_row(const packer *p, const uint8_t *u, uint8_t *dst)
     default: memcpy(dst, u, (size_t)cols); return;
     }
     for (int64_t c = 0; c < cols; c += 128, dst += 48) {
-        uint8_t low[128] = { 0 }, high[128] = { 0 };
-        const int64_t n = cols - c < 128 ? cols - c : 128;
-        for (int64_t i = 0; i < n; i++) low[i] = u[c + i] & 3, high[i] = (uint8_t)(u[c + i] >> 2 & 1);
-        p->k->pack_lsb(2, 128, low, dst);
-        p->k->pack_lsb(1, 128, high, dst + 32);
+        uint8_t last[128] = { 0 };
+        const uint8_t *from = u + c;
+        if (cols - c < 128) from = memcpy(last, u + c, (size_t)(cols - c));
+        for (int i = 0; i < 16; i++) {
+            uint64_t eight;
+            memcpy(&eight, from + i * 8, 8);
+            const uint16_t low = (uint16_t)pare_squeeze8(eight & 0x0303030303030303u, 2);
+            memcpy(dst + i * 2, &low, 2);
+            dst[32 + i] = (uint8_t)((eight >> 2 & 0x0101010101010101u) * 0x0102040810204080u >> 56); /* bit of byte j to bit j */
+        }
     }
 }
 

@@ -101,8 +101,8 @@ static inline void scales_of(const pare_wmat *w, int64_t at, int64_t n, float *o
 /* Zero points: of byte kinds as pairs of int16, in the domain of stored bytes. */
 static inline void zeros_of(const pare_wmat *w, int64_t at, int64_t n, int32_t *out)
 {
-    const int32_t offset = w->kind == PARE_W_I8 ? 128 : 0, pair = pare_wkind_bytes(w->kind) ? 0x10001 : 1, mask = pare_wkind_bytes(w->kind) ? 0xffff : 0xff;
-    for (int64_t i = 0; i < n; i++) out[i] = ((w->zero[at + i] - offset) & mask) * pair;
+    const uint32_t offset = w->kind == PARE_W_I8 ? 128 : 0, pair = pare_wkind_bytes(w->kind) ? 0x10001 : 1, mask = pare_wkind_bytes(w->kind) ? 0xffff : 0xff;
+    for (int64_t i = 0; i < n; i++) out[i] = (int32_t)(((w->zero[at + i] - offset) & mask) * pair);
 }
 
 /* Every one of n values `times` times, into room for 8 more. */
