@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define PARE_VERSION_MAJOR 0
-#define PARE_VERSION_MINOR 1
+#define PARE_VERSION_MINOR 2
 #define PARE_VERSION_PATCH 0
 /** Version of the library that is running, e.g. "0.1.0". */
 PARE_API const char *pare_version(void);
