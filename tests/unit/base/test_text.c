@@ -248,7 +248,7 @@ static void errors(void **state)
     assert_non_null(strstr(err.text, "disk full"));
     assert_string_equal(pare_status_name(PARE_ERR_EXISTS), "exists");
     assert_string_equal(pare_status_name((pare_status)5), "unknown");
-    assert_string_equal(pare_version(), "0.1.0");
+    assert_string_equal(pare_version(), "0.2.0");
 }
 
 static void bytes(void **state)
