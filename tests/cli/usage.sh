@@ -4,7 +4,7 @@
 expect 0 "$PARE" --version
 grep -qE '^pare [0-9]+\.[0-9]+\.[0-9]+$' stdout || fail "version"
 expect 0 "$PARE" --help
-for c in inspect estimate quantize dequantize convert compare tensor sweep lesson list help; do
+for c in inspect estimate quantize dequantize convert compare tensor sweep run eval bench lesson list help; do
     grep -q "^  $c " stdout || fail "--help does not list $c"
     "$PARE" "$c" --help >help.txt || fail "$c --help"
     "$PARE" help "$c" | cmp -s - help.txt || fail "help $c differs from $c --help"
@@ -25,7 +25,7 @@ expect_error 2 "isa" "$PARE" inspect "$DEMO" --isa quantum
 expect_error 1 "no such file or folder" "$PARE" inspect nowhere
 expect_error 1 "no such file or folder" "$PARE" inspect owner/name
 [ ! -e out ] && [ ! -e out.partial ] || fail "a refused run left something"
-for what in schemes methods quantizers formats layouts archs kernels dtypes options support; do
+for what in schemes methods quantizers formats layouts archs kernels ops tokenizers dtypes options support; do
     expect 0 "$PARE" list $what
     [ -s stdout ] || fail "list $what is empty"
     expect 0 "$PARE" list $what --json
