@@ -17,7 +17,7 @@ typedef struct pare_window {
 typedef struct pare_protocol {
     const char *name, *help;
     int64_t ctx;           /* window when the caller names none */
-    bool bos_each;         /* the first token of a window is replaced by BOS, where the model has one */
+    bool bos_each;         /* the first token of a window is replaced by BOS, where the tokenizer adds one */
     int64_t (*score)(int64_t ctx); /* first scored position */
 } pare_protocol;
 const pare_protocol *pare_protocol_find(const char *name);
@@ -66,7 +66,7 @@ typedef struct pare_perplexity_job {
     pare_engine *engine, *against;       /* against: NULL = none */
     const pare_protocol *protocol;
     const int32_t *ids; int64_t n;       /* the whole text */
-    int32_t bos;                         /* -1 = none */
+    int32_t bos;                         /* that the tokenizer puts before a text; -1 = none */
     int64_t ctx, windows;
     const char *reference, *save_reference, *state; /* paths or NULL */
     char model_key[33];                  /* fingerprint of the model and its options, for state */

@@ -3,8 +3,8 @@
  * How a text is cut into windows. The two protocols of the field are not comparable with each other: a number always belongs to one.
  *   gptq      Frantar et al. 2022 (arXiv 2210.17323, evaluation): the whole text is tokenized once, windows do not overlap, every token that follows
  *             another one of its window is scored; the tail that fills no window is left out
- *   llamacpp  the perplexity tool of llama.cpp: the same windows, but the first token of each is BOS where the model has one, and
- *             only positions ctx/2 ... ctx-2 are scored, so that every prediction sees at least half a window
+ *   llamacpp  the perplexity tool of llama.cpp: the same windows, but the first token of each is BOS where the tokenizer begins texts
+ *             with it (add_bos there; not with GPT-2 or Qwen), and only positions ctx/2 ... ctx-2 are scored, so that every prediction sees at least half a window
  */
 #include "eval/eval.h"
 #include <string.h>

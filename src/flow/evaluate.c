@@ -27,11 +27,27 @@ static pare_status model_key(const pare_session *s, const pare_session *against,
     return PARE_OK;
 }
 
+/* The id that the tokenizer itself puts before a text, or -1: a model whose texts begin without BOS never saw one at the start of a window. */
+static pare_status added_bos(const pare_session *s, int32_t *bos, pare_err *err)
+{
+    int32_t *with = NULL, *bare = NULL;
+    int64_t n_with = 0, n_bare = 0;
+    pare_status st;
+    *bos = -1;
+    PARE_TRY(pare_session_tokenize(s, "a", 1, true, &with, &n_with, err));
+    PARE_TRY(pare_session_tokenize(s, "a", 1, false, &bare, &n_bare, err));
+    if (n_with > n_bare && with[0] == s->info.bos) *bos = with[0];
+out:
+    pare_free(with);
+    pare_free(bare);
+    return st;
+}
+
 pare_status pare_evaluate(pare_session *s, const char *text, size_t bytes, const pare_eval_options *options, pare_eval_result *out, pare_err *err)
 {
     static const pare_eval_options none = { 0 };
     const pare_eval_options *o = options ? options : &none;
-    pare_perplexity_job job = { .engine = s->engine, .against = o->against ? o->against->engine : NULL, .bos = s->info.bos, .windows = o->windows,
+    pare_perplexity_job job = { .engine = s->engine, .against = o->against ? o->against->engine : NULL, .bos = -1, .windows = o->windows,
                                 .reference = o->reference, .save_reference = o->save_reference, .state = o->state };
     int32_t *ids = NULL;
     pare_status st;
@@ -51,6 +67,7 @@ pare_status pare_evaluate(pare_session *s, const char *text, size_t bytes, const
         job.ctx = limit;
     }
     PARE_TRY(model_key(s, o->against, job.model_key, err));
+    PARE_TRY(added_bos(s, &job.bos, err));
     PARE_TRY(pare_session_tokenize(s, text, bytes, true, &ids, &job.n, err));
     job.ids = ids;
     st = pare_perplexity(s->ctx, &job, out, err);

@@ -44,6 +44,8 @@ def main():
     import check_archs
     import check_files
     import check_read
+    import check_run
+    import check_run_quantized
     import check_tokenizers
     import check_write
     with report:
@@ -52,6 +54,8 @@ def main():
         check_files.run(report)
         check_tokenizers.run(report)
         check_archs.run(report)
+        check_run.run(report)
+        check_run_quantized.run(report)
     sys.exit(report.finish())
 
 
