@@ -42,6 +42,7 @@ static void use(const pare_tokenizer *t, const char *text, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const char usual[] = " Hello, w\xC3\xB6rld! 12\n\xE2\x96\x81\xF0\x9F\x98\x80 \xFF";
     pare_err err = {0};
     pare_tokenizer *t = NULL;
     const uint8_t *end = size ? memchr(data, 0, size) : NULL;
@@ -52,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     if (end) use(t, (const char *)end + 1, size - n - 1);
-    use(t, " Hello, w\xC3\xB6rld! 12\n\xE2\x96\x81\xF0\x9F\x98\x80 \xFF", 30);
+    use(t, usual, sizeof usual - 1);
     pare_tokenizer_free(t);
     return 0;
 }

@@ -44,7 +44,7 @@ pare_status pare_tok_cache_put(pare_tok_cache *c, uint64_t hash, const char *at,
     uint32_t *entry = (uint32_t *)(void *)(c->blob + c->blob_n), i = (uint32_t)hash & (CELLS - 1);
     entry[0] = (uint32_t)n;
     entry[1] = (uint32_t)n_ids;
-    memcpy(entry + 2, ids, n_ids * 4);
+    if (n_ids) memcpy(entry + 2, ids, n_ids * 4);
     memcpy(entry + 2 + n_ids, at, n);
     while (c->cells[i].hash) i = (i + 1) & (CELLS - 1);
     c->cells[i] = (struct pare_tok_cell){(uint32_t)(hash >> 32) | 1, (uint32_t)c->blob_n};

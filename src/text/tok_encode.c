@@ -78,6 +78,7 @@ static pare_status cached_model(pare_tok_scratch *s, pare_piece piece, pare_err 
     if (piece.n > 255) return run_model(s, piece, err);
     uint64_t hash = pare_tok_hash(piece.at, piece.n);
     const int32_t *known = pare_tok_cache_find(&s->cache, hash, piece.at, piece.n, &n);
+    if (known && n == 0) return PARE_OK;
     if (known) {
         if (s->out->cap - s->out->n < n && !pare_vec_grow((void **)&s->out->at, &s->out->cap, s->out->n + n, sizeof *s->out->at))
             return pare_no_memory(err, "token ids", n);
@@ -87,7 +88,8 @@ static pare_status cached_model(pare_tok_scratch *s, pare_piece piece, pare_err 
     }
     size_t before = s->out->n;
     pare_status st = run_model(s, piece, err);
-    if (st == PARE_OK) st = pare_tok_cache_put(&s->cache, hash, piece.at, piece.n, s->out->at + before, s->out->n - before, err);
+    size_t made = st == PARE_OK ? s->out->n - before : 0;
+    if (st == PARE_OK) st = pare_tok_cache_put(&s->cache, hash, piece.at, piece.n, made ? s->out->at + before : NULL, made, err);
     return st;
 }
 

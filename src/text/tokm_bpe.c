@@ -380,6 +380,7 @@ static pare_status encode_part(const bpe *m, const pare_tokenizer *t, pare_tok_s
     if (in.n > 64) return encode_word(m, t, s, in, out, err);
     uint64_t hash = pare_tok_hash(in.at, in.n) ^ 0x5851F42D4C957F2Du; /* apart from whole pieces, which may be one token */
     const int32_t *known = pare_tok_cache_find(&s->cache, hash, in.at, in.n, &n);
+    if (known && n == 0) return PARE_OK;
     if (known) {
         pare_status st = room(out, n, err);
         if (st != PARE_OK) return st;
@@ -389,7 +390,8 @@ static pare_status encode_part(const bpe *m, const pare_tokenizer *t, pare_tok_s
     }
     size_t from = out->n;
     pare_status st = encode_word(m, t, s, in, out, err);
-    return st == PARE_OK ? pare_tok_cache_put(&s->cache, hash, in.at, in.n, out->at + from, out->n - from, err) : st;
+    if (st != PARE_OK) return st;
+    return pare_tok_cache_put(&s->cache, hash, in.at, in.n, out->n > from ? out->at + from : NULL, out->n - from, err);
 }
 
 static pare_status encode(const void *self, const pare_tokenizer *t, pare_tok_scratch *s, pare_tspan in, pare_ids *out, pare_err *err)

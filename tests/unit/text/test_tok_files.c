@@ -188,7 +188,7 @@ static void test_sentencepiece(void **state)
 
 /* -------------------------------------------------------------------------------------------------------------- memory */
 
-static const char *const golden[] = {"llama3", "gemma", "unigram_bytes", "bert_cased", "clip", "scripts", "split_kinds"};
+static const char *const golden[] = {"llama3", "gemma", "unigram_bytes", "bert_cased", "clip", "digits", "split_kinds"};
 
 static pare_status everything(void *arg)
 {
