@@ -241,7 +241,7 @@ pare_status chat_f_first(chat_run *r, chat_use *u, chat_value *out)
 pare_status chat_f_last(chat_run *r, chat_use *u, chat_value *out)
 {
     chat_list *list;
-    if (u->self.kind == CHAT_ITER || u->self.kind == CHAT_UNDEFINED) return chat_fail(r, PARE_ERR_DATA, "%s has no last item", chat_kind_name(u->self));
+    if (u->self.kind == CHAT_ITER) return chat_fail(r, PARE_ERR_DATA, "%s has no last item", chat_kind_name(u->self));
     const pare_status st = chat_items(r, u->self, &list);
     if (st == PARE_OK) *out = list->n ? list->at[list->n - 1] : chat_undefined();
     return st;
@@ -251,7 +251,6 @@ pare_status chat_f_reverse(chat_run *r, chat_use *u, chat_value *out)
 {
     const chat_value back[3] = { chat_none(), chat_none(), chat_int(-1) };
     if (u->self.kind == CHAT_STR) return chat_slice(r, u->self, back, out);
-    if (u->self.kind == CHAT_UNDEFINED) return chat_fail(r, PARE_ERR_DATA, "reverse of something undefined");
     const pare_status st = chat_f_list(r, u, out);
     if (st != PARE_OK) return st;
     out->kind = CHAT_ITER;
@@ -278,7 +277,9 @@ pare_status chat_f_dictsort(chat_run *r, chat_use *u, chat_value *out)
     pare_status st;
     chat_value keys;
     int by = 0;
-    const bool cased = u->slot[0] && chat_truth(*u->slot[0]), down = u->slot[2] && chat_truth(*u->slot[2]);
+    int64_t down = 0;
+    const bool cased = u->slot[0] && chat_truth(*u->slot[0]);
+    if (u->slot[2] && !chat_integer(*u->slot[2], &down)) return chat_fail(r, PARE_ERR_DATA, "dictsort with reverse that is %s", chat_kind_name(*u->slot[2]));
     if (u->slot[1] && u->slot[1]->kind == CHAT_STR && chat_text_is(u->slot[1]->s, "value")) by = 1;
     else if (u->slot[1] && (u->slot[1]->kind != CHAT_STR || !chat_text_is(u->slot[1]->s, "key"))) return chat_fail(r, PARE_ERR_DATA, "dictsort by neither key nor value");
     PARE_TRY(chat_f_items(r, u, out));

@@ -257,8 +257,9 @@ pare_status chat_m_lines(chat_run *r, chat_use *u, chat_value *out)
     pare_status st;
     texts list = { 0 };
     const chat_text t = u->self.s;
-    const bool keep = u->slot[0] && chat_truth(*u->slot[0]);
+    int64_t keep = 0;
     size_t end, next;
+    if (u->slot[0] && !chat_integer(*u->slot[0], &keep)) return chat_fail(r, PARE_ERR_DATA, "splitlines with keepends that is %s", chat_kind_name(*u->slot[0]));
     PARE_TRY(chat_charge(r, t.n));
     for (size_t at = 0; at < t.n; at = next) {
         next = chat_line(t, at, &end);

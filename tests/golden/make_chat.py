@@ -289,7 +289,7 @@ template("numbers", """{{ 7 // 2 }} {{ -7 // 2 }} {{ 7 % 3 }} {{ -7 % 3 }} {{ 7 
 {{ "a" + "b" | upper }} {{ ("a" + "b") | upper }} {{ -1 | abs }} {{ (2 + 3) ~ 4 * 2 }} {{ 'x' is string and not (1 is string) }} {{ (1, 2)[0] }} {{ {'a': {'b': [10, 20]}}.a.b.1 }} {{ {'a': 1}['a'] }} {{ {'a': 1}['zz'] }}
 """)
 template("tests_of_kind", """{% for v in [none, true, false, 0, 1, 1.5, '', 'x', [], [1], (), {}, {'a': 1}, nothing, range(2), namespace(a=1)] %}{{ loop.index }}:{{ v is defined }},{{ v is undefined }},{{ v is none }},{{ v is string }},{{ v is mapping }},{{ v is iterable }},{{ v is number }},{{ v is integer }},{{ v is float }},{{ v is boolean }},{{ v is true }},{{ v is false }},{{ 'T' if v else 'F' }},{{ v is not none }}
-{% endfor %}{{ raise_exception is defined }} {{ foo is defined }} {{ messages is sequence }} {{ 'x' is sequence }} {{ 1 is sequence }} {{ tools is defined }} {{ tools is none }} {{ documents is none }} {{ nothing | default('d') }} {{ '' | default('d') }} {{ '' | default('d', true) }} {{ none | d('x', boolean=true) }} {{ nothing | length }} {{ nothing | list }} {{ nothing | trim }}.{{ nothing ~ 'x' }} {{ nothing == nothing }} {{ nothing == none }} {{ 'a' in nothing }} {{ none | string }} {{ none.a is defined }} {{ 'a'.b is defined }} {{ 1 is eq 1 }} {{ 2 is gt(1) }} {{ 2 is in [1, 2] }} {{ 1 is ne 1 }}
+{% endfor %}{{ raise_exception is defined }} {{ foo is defined }} {{ messages is sequence }} {{ 'x' is sequence }} {{ 1 is sequence }} {{ tools is defined }} {{ tools is none }} {{ documents is none }} {{ nothing | default('d') }} {{ '' | default('d') }} {{ '' | default('d', true) }} {{ none | d('x', boolean=true) }} {{ nothing | length }} {{ nothing | list }} {{ nothing | last is defined }} {{ nothing | reverse | list }} {{ nothing | trim }}.{{ nothing ~ 'x' }} {{ nothing == nothing }} {{ nothing == none }} {{ 'a' in nothing }} {{ none | string }} {{ none.a is defined }} {{ 'a'.b is defined }} {{ 1 is eq 1 }} {{ 2 is gt(1) }} {{ 2 is in [1, 2] }} {{ 1 is ne 1 }}
 """)
 template("loops", """{% for m in messages if m.role != 'system' %}{{ loop.index }}/{{ loop.length }} {{ loop.index0 }} {{ loop.revindex }} {{ loop.revindex0 }} {{ loop.first }} {{ loop.last }} {{ loop.previtem.role if loop.previtem is defined else '-' }} {{ loop.nextitem.role if not loop.last else '-' }} {{ loop.cycle('odd', 'even') }} {{ loop.depth }}
 {% else %}nobody
@@ -351,6 +351,8 @@ FAILING = {
     "order": "{{ 1 < 'a' }}",
     "none_items": "{% for x in none %}{% endfor %}",
     "int_in_text": "{{ 1 in 'abc' }}",
+    "undefined_flag": "{{ {} | dictsort(reverse=nothing) | list }}",
+    "undefined_keep": "{{ 'a'.splitlines(nothing) }}",
     "zero": "{{ 1 / 0 }}",
     "zero_mod": "{{ 1 % 0 }}",
     "unpack": "{% for a, b in [1] %}{% endfor %}",
