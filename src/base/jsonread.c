@@ -275,7 +275,7 @@ static pare_status parse_into(pare_jdoc *doc, const char *text, size_t n, bool r
     parse_starved = false;
     json_t *tree = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
     parse_arena = NULL;
-    if (!tree && parse_starved)
+    if (parse_starved) /* even with a tree: jansson overlooks a string buffer that could not grow */
         st = pare_no_memory(err, where, n);
     else if (!tree)
         st = pare_fail(err, PARE_ERR_FORMAT, "%s: line %d column %d: %s", where, why.line, why.column, why.text);
