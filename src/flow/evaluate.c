@@ -67,7 +67,7 @@ pare_status pare_evaluate(pare_session *s, const char *text, size_t bytes, const
         job.ctx = limit;
     }
     PARE_TRY(model_key(s, o->against, job.model_key, err));
-    PARE_TRY(added_bos(s, &job.bos, err));
+    if (job.protocol->bos_each) PARE_TRY(added_bos(s, &job.bos, err));
     PARE_TRY(pare_session_tokenize(s, text, bytes, true, &ids, &job.n, err));
     job.ids = ids;
     st = pare_perplexity(s->ctx, &job, out, err);
