@@ -365,7 +365,7 @@ pare_status chat_f_map(chat_run *r, chat_use *u, chat_value *out)
         else return chat_fail(r, PARE_ERR_DATA, "map with argument '%.*s'", (int)(u->key[i].n & 63), u->key[i].at);
     }
     if (!u->positional && !path) return chat_fail(r, PARE_ERR_DATA, "map needs a filter or attribute");
-    PARE_TRY(chat_items(r, u->self, &list));
+    PARE_TRY(chat_items(r, chat_truth(u->self) ? u->self : chat_undefined(), &list)); /* none, false and 0 have no items here */
     PARE_TRY(chat_list_new(r, CHAT_ITER, list->n, out));
     for (size_t i = 0; i < list->n; i++) {
         chat_value *to = &out->list->at[i];
@@ -383,7 +383,7 @@ pare_status chat_f_select(chat_run *r, chat_use *u, chat_value *out)
     chat_list *list;
     const bool keep = u->callee->name[0] == 's', attribute = strstr(u->callee->name, "attr") != NULL;
     const size_t skip = attribute ? 2 : 1;
-    PARE_TRY(chat_items(r, u->self, &list));
+    PARE_TRY(chat_items(r, chat_truth(u->self) ? u->self : chat_undefined(), &list)); /* none, false and 0 have no items here */
     PARE_TRY(chat_list_new(r, CHAT_ITER, list->n, out));
     out->list->n = 0;
     for (size_t i = 0; i < list->n; i++) {
