@@ -46,7 +46,7 @@ void pare_gemm_x_cut(pare_gemm_x *x);
 size_t pare_gemm_x_bytes(const pare_gemm_x *x, int64_t n);
 void pare_gemm_x_place(pare_gemm_x *x, int64_t n, uint8_t *at);
 /* Packs token group g (12 tokens) of n. scratch: PARE_GEMM_X_SCRATCH(cols) bytes. */
-#define PARE_GEMM_X_SCRATCH(cols) ((size_t)(cols) * 5 + ((size_t)(cols) / PARE_ACT_BLOCK + 1) * 8 + 256)
+#define PARE_GEMM_X_SCRATCH(cols) ((size_t)(cols) * (4 + PARE_GEMM_TOKENS) + ((size_t)(cols) / PARE_ACT_BLOCK + 1) * 4 * PARE_GEMM_TOKENS)
 void pare_gemm_x_pack(const pare_kernels *k, pare_gemm_x *x, int64_t n, const float *data, int64_t stride, int64_t g, uint8_t *scratch);
 
 /* 32 rows of one block of columns, ready for the tile ops; belongs to a thread. */
@@ -59,6 +59,7 @@ typedef struct pare_gemm_w {
     float scale[PARE_GEMM_WORDS * PARE_GEMM_ROWS]; /* [segment][row]: a segment has at least one word */
     int32_t zero[PARE_GEMM_WORDS * PARE_GEMM_ROWS];
     float shift[PARE_GEMM_WORDS * PARE_GEMM_ROWS];
+    int32_t group[PARE_GEMM_WORDS]; /* [segment]: of scales of a row */
 } pare_gemm_w;
 /* Asks the caches for part `turn` of `turns` of the memory of rows r0 ... r0 + n - 1 in a block. */
 void pare_gemm_w_prefetch(const pare_linear *l, const pare_gemm_block *b, int64_t r0, int n, int64_t turn, int64_t turns);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Weights for pare_linear_gemm(): 32 rows of one block of columns out of memory into two panels w[word][row 16], once for all tokens.
- * Codes are unpacked to bytes, then widened or dequantized as the form wants, then words are transposed.
+ * Whole blocks of 16 rows whose codes are what a form wants go there in one step (gemm_codes). Else codes are unpacked to bytes, then
+ * widened or dequantized as the form wants, then words are transposed.
  */
 #include "graph/gemm_plan.h"
 #include <string.h>
@@ -94,28 +95,44 @@ static void words_of(const pare_kernels *k, const pare_wmat *m, const pare_gemm_
 {
     uint8_t flip;
     const uint8_t *u = codes_of(k, m, r, b->col0, b->cols, w, &flip);
+    const int64_t first = r / m->scale_rows * m->groups;
     if (x->form == PARE_GEMM_U8 && flip) {
         for (int64_t i = 0; i < b->cols; i++) w->codes[i] = u[i] ^ flip;
         u = w->codes;
     }
-    for (int32_t s = b->seg0; s < b->seg0 + b->segments; s++) {
-        const int64_t c0 = x->seg_col[s], n = x->seg_col[s + 1] - c0, at = r / m->scale_rows * m->groups + c0 / m->group;
-        if (n & 3) out[x->seg_words[s] - 1] = 0;
+    for (int32_t s = 0; s < b->segments; s++) {
+        const int64_t c0 = x->seg_col[b->seg0 + s], n = x->seg_col[b->seg0 + s + 1] - c0, words = x->seg_words[b->seg0 + s];
+        if (n & 3) out[words - 1] = 0;
         if (x->form == PARE_GEMM_U8) memcpy(out, u + (c0 - b->col0), (size_t)n);
-        else k->gemm_widen(u + (c0 - b->col0), n, flip, zero_at(m, at), (int16_t *)(void *)out);
-        out += x->seg_words[s];
+        else k->gemm_widen(u + (c0 - b->col0), n, flip, zero_at(m, first + w->group[s]), (int16_t *)(void *)out);
+        out += words;
     }
 }
 
-/* Scales and corrections of row i of 32 in every segment of the block. */
-static void corrections_of(const pare_wmat *m, const pare_gemm_x *x, const pare_gemm_block *b, int64_t r, int i, pare_gemm_w *w)
+/* Are 16 rows of a block, as they lie in memory, what gemm_codes takes? */
+static bool in_one_step(const pare_wmat *m, const pare_gemm_x *x, const pare_gemm_block *b)
 {
-    for (int32_t s = 0; s < b->segments; s++) {
-        const int64_t at = r / m->scale_rows * m->groups + x->seg_col[b->seg0 + s] / m->group;
-        w->scale[s * PARE_GEMM_ROWS + i] = scale_at(m, at);
-        w->zero[s * PARE_GEMM_ROWS + i] = zero_at(m, at);
-        if (m->shift) w->shift[s * PARE_GEMM_ROWS + i] = m->shift[at];
-    }
+    if (x->form == PARE_GEMM_BF16) return b->cols == b->words * 2;
+    return x->form == PARE_GEMM_U8 && b->cols == b->words * 4 && b->col0 % (m->kind == PARE_W_U3 ? 128 : 4) == 0;
+}
+
+static void panel_of(const pare_kernels *k, const pare_wmat *m, const pare_gemm_x *x, const pare_gemm_block *b, int64_t r, uint32_t *panel)
+{
+    const int64_t c = b->col0;
+    const int bits = x->form == PARE_GEMM_BF16 ? 8 : m->kind == PARE_W_U4 ? 4 : m->kind == PARE_W_U3 ? 3 : m->kind == PARE_W_U2 ? 2 : 8;
+    const int64_t at = x->form == PARE_GEMM_BF16 ? c * 2 : bits == 3 ? c / 128 * 48 : c * bits / 8;
+    k->gemm_codes(bits, m->data + r * m->row_bytes + at, m->row_bytes, b->words, m->kind == PARE_W_I8 ? 0x80808080u : 0, panel);
+}
+
+/* Scales and corrections of row i of 32 in every segment of the block. */
+static void corrections_of(const pare_wmat *m, const pare_gemm_block *b, int64_t r, int i, pare_gemm_w *w)
+{
+    const int64_t first = r / m->scale_rows * m->groups;
+    for (int32_t s = 0; s < b->segments; s++) w->scale[s * PARE_GEMM_ROWS + i] = scale_at(m, first + w->group[s]);
+    if (m->shift)
+        for (int32_t s = 0; s < b->segments; s++) w->shift[s * PARE_GEMM_ROWS + i] = m->shift[first + w->group[s]];
+    else
+        for (int32_t s = 0; s < b->segments; s++) w->zero[s * PARE_GEMM_ROWS + i] = zero_at(m, first + w->group[s]);
 }
 
 void pare_gemm_w_prefetch(const pare_linear *l, const pare_gemm_block *b, int64_t r0, int n, int64_t turn, int64_t turns)
@@ -131,7 +148,11 @@ void pare_gemm_w_pack(const pare_kernels *k, const pare_linear *l, const pare_ge
                       const float *any, pare_gemm_w *w, pare_gemm_tile *t)
 {
     const pare_wmat *m = &l->w;
+    const bool whole = in_one_step(m, x, b);
+    for (int32_t s = 0; x->integer && s < b->segments; s++) w->group[s] = (int32_t)(x->seg_col[b->seg0 + s] / m->group);
     for (int p = 0; p < 2; p++) {
+        const bool step = whole && n >= (p + 1) * PARE_GEMM_PANEL;
+        uint32_t *panel = w->panel + p * PARE_GEMM_PANEL_WORDS;
         for (int i = 0; i < PARE_GEMM_PANEL; i++) {
             const int at = p * PARE_GEMM_PANEL + i;
             uint32_t *out = w->rows + i * PARE_GEMM_WORDS;
@@ -139,9 +160,12 @@ void pare_gemm_w_pack(const pare_kernels *k, const pare_linear *l, const pare_ge
                 memset(out, 0, PARE_GEMM_WORDS * 4);
                 for (int32_t s = 0; x->integer && s < b->segments; s++)
                     w->scale[s * PARE_GEMM_ROWS + at] = 0, w->zero[s * PARE_GEMM_ROWS + at] = 0, w->shift[s * PARE_GEMM_ROWS + at] = 0;
-            } else if (x->integer) {
+                continue;
+            }
+            if (x->integer) corrections_of(m, b, r0 + at, at, w);
+            if (step) continue;
+            if (x->integer) {
                 words_of(k, m, x, b, r0 + at, w, out);
-                corrections_of(m, x, b, r0 + at, at, w);
             } else if (x->form == PARE_GEMM_BF16) {
                 if (b->cols & 1) out[b->words - 1] = 0;
                 memcpy(out, m->data + (r0 + at) * m->row_bytes + (int64_t)b->col0 * 2, (size_t)b->cols * 2);
@@ -149,7 +173,8 @@ void pare_gemm_w_pack(const pare_kernels *k, const pare_linear *l, const pare_ge
                 floats_of(k, m, r0 + at, b->col0, b->cols, any + at * m->cols, w, (float *)(void *)out);
             }
         }
-        k->gemm_transpose(w->rows, PARE_GEMM_WORDS, b->words, w->panel + p * PARE_GEMM_PANEL_WORDS);
+        if (step) panel_of(k, m, x, b, r0 + p * PARE_GEMM_PANEL, panel);
+        else k->gemm_transpose(w->rows, PARE_GEMM_WORDS, b->words, panel);
     }
     t->w = w->panel;
     t->words = b->words;

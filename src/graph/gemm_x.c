@@ -125,88 +125,114 @@ void pare_gemm_x_place(pare_gemm_x *x, int64_t n, uint8_t *at)
 
 /* --------------------------------------------------------------------------------------------------------------- packing */
 
-/* Scales a block and codes q of one token, as decoding has them. */
-static void quantize(const pare_kernels *k, const pare_gemm_x *x, const float *row, float *scale, int8_t *q)
-{
-    k->act_int8(row, x->cols, x->act_block, x->act == PARE_ACT_STATIC_TENSOR ? x->act_scale : 0.0f, q, scale);
-}
+/* 12 tokens on their way: their rows, and in integer forms codes q[token][cols] and scales scale[token][act_blocks]. */
+typedef struct tokens_at {
+    const pare_kernels *k;
+    const pare_gemm_x *x;
+    const float *data;
+    int64_t stride;
+    int tokens;              /* that are there; the rest becomes 0 */
+    int8_t *q;
+    float *scale;
+} tokens_at;
 
-/* The words of token t of group g of `groups`, and scale and sum of every segment. */
-static void pack_codes(const pare_gemm_x *x, const float *scale, const int8_t *q, int64_t g, int64_t groups, int64_t t)
+/* Scales and codes of all tokens, as decoding has them. row: room for one token. */
+static void quantize(const tokens_at *a, float *row)
 {
-    const int per = columns_per_word(x->form);
-    for (int64_t b = 0; b < x->blocks; b++) {
-        const pare_gemm_block *at = &x->block[b];
-        uint32_t *packed = x->packed + (at->word0 * groups + g * at->words) * PARE_GEMM_TOKENS + t;
-        const int64_t side = (at->seg0 * groups + g * at->segments) * PARE_GEMM_TOKENS + t;
-        for (int64_t s = 0; s < at->segments; s++) {
-            const int64_t c0 = x->seg_col[at->seg0 + s], n = x->seg_col[at->seg0 + s + 1] - c0;
-            const int8_t *code = q + c0;
-            int32_t sum = 0;
-            for (int64_t i = 0; i < n; i++) sum += code[i];
-            x->sum[side + s * PARE_GEMM_TOKENS] = sum;
-            x->scale[side + s * PARE_GEMM_TOKENS] = scale[c0 / x->act_block];
-            for (int64_t i = 0; i < n; i += per, packed += PARE_GEMM_TOKENS) {
-                int8_t four[4] = { 0 };
-                if (n - i >= per) memcpy(four, code + i, (size_t)per);
-                else memcpy(four, code + i, (size_t)(n - i));
-                if (per == 4) memcpy(packed, four, 4);
-                else *packed = (uint32_t)(uint16_t)four[0] | (uint32_t)(uint16_t)four[1] << 16;
-            }
-        }
-    }
-}
-
-static void pack_floats(const pare_kernels *k, const pare_gemm_x *x, const float *row, int64_t g, int64_t groups, int64_t t)
-{
-    for (int64_t b = 0; b < x->blocks; b++) {
-        const pare_gemm_block *at = &x->block[b];
-        uint32_t *packed = x->packed + (at->word0 * groups + g * at->words) * PARE_GEMM_TOKENS + t;
-        if (x->form == PARE_GEMM_F32) {
-            for (int64_t i = 0; i < at->cols; i++) memcpy(&packed[i * PARE_GEMM_TOKENS], &row[at->col0 + i], 4);
+    const pare_gemm_x *x = a->x;
+    for (int64_t t = 0; t < PARE_GEMM_TOKENS; t++) {
+        const float *in = a->data + t * a->stride;
+        int8_t *q = a->q + t * x->cols;
+        float *scale = a->scale + t * x->act_blocks;
+        if (t >= a->tokens) {
+            memset(q, 0, (size_t)x->cols);
+            memset(scale, 0, (size_t)x->act_blocks * sizeof *scale);
             continue;
         }
-        uint16_t half[PARE_GEMM_WORDS * 2]; /* pairs of bf16; only the last block may have an odd one */
-        k->f32_to_bf16(half, row + at->col0, at->cols);
-        if (at->cols & 1) half[at->cols] = 0;
-        for (int64_t i = 0; i < at->words; i++) packed[i * PARE_GEMM_TOKENS] = half[2 * i] | (uint32_t)half[2 * i + 1] << 16;
+        if (x->perm) {
+            for (int64_t c = 0; c < x->cols; c++) row[c] = in[x->perm[c]];
+            in = row;
+        }
+        a->k->act_int8(in, x->cols, x->act_block, x->act == PARE_ACT_STATIC_TENSOR ? x->act_scale : 0.0f, q, scale);
     }
 }
 
-static void round_row(const pare_kernels *k, float *row, int64_t n)
+/* Scale and sum of every segment of a block. */
+static void pack_side(const tokens_at *a, const pare_gemm_block *b, float *scale, int32_t *sum)
 {
-    for (int64_t c = 0; c < n; c += 256) {
-        uint16_t half[256];
-        const int64_t m = min_i64(256, n - c);
-        k->f32_to_bf16(half, row + c, m);
-        k->bf16_to_f32(row + c, half, m);
+    const pare_gemm_x *x = a->x;
+    for (int32_t s = b->seg0; s < b->seg0 + b->segments; s++) {
+        const int64_t c0 = x->seg_col[s], n = x->seg_col[s + 1] - c0, block = c0 / x->act_block;
+        for (int64_t t = 0; t < PARE_GEMM_TOKENS; t++) {
+            *scale++ = a->scale[t * x->act_blocks + block];
+            *sum++ = a->k->gemm_sum(a->q + t * x->cols + c0, n);
+        }
+    }
+}
+
+/* Words of token t in a block, integer forms; each segment padded to whole words. */
+static void code_words(const tokens_at *a, const pare_gemm_block *b, int64_t t, uint32_t *out)
+{
+    const pare_gemm_x *x = a->x;
+    const int8_t *q = a->q + t * x->cols;
+    for (int32_t s = b->seg0; s < b->seg0 + b->segments; s++) {
+        const int64_t c0 = x->seg_col[s], n = x->seg_col[s + 1] - c0;
+        if (n & 3) out[x->seg_words[s] - 1] = 0;
+        if (x->form == PARE_GEMM_U8) memcpy(out, q + c0, (size_t)n);
+        else a->k->gemm_widen((const uint8_t *)q + c0, n, 128, 128, (int16_t *)(void *)out);
+        out += x->seg_words[s];
+    }
+}
+
+/* Words of token t in a block, float forms. */
+static void float_words(const tokens_at *a, const pare_gemm_block *b, int64_t t, uint32_t *out)
+{
+    const pare_gemm_x *x = a->x;
+    const float *in = a->data + t * a->stride;
+    float gathered[PARE_GEMM_WORDS * 2];
+    uint16_t half[PARE_GEMM_WORDS];
+    if (x->perm) {
+        for (int64_t i = 0; i < b->cols; i++) gathered[i] = in[x->perm[b->col0 + i]];
+        in = gathered;
+    } else {
+        in += b->col0;
+    }
+    if (x->form == PARE_GEMM_BF16) { /* pairs; only the last block may have an odd one */
+        if (b->cols & 1) out[b->words - 1] = 0;
+        a->k->f32_to_bf16((uint16_t *)(void *)out, in, b->cols);
+    } else if (x->round_bf16) {
+        a->k->f32_to_bf16(half, in, b->cols);
+        a->k->bf16_to_f32((float *)(void *)out, half, b->cols);
+    } else {
+        memcpy(out, in, (size_t)b->cols * 4);
     }
 }
 
 void pare_gemm_x_pack(const pare_kernels *k, pare_gemm_x *x, int64_t n, const float *data, int64_t stride, int64_t g, uint8_t *scratch)
 {
-    float *row = (float *)(void *)scratch, *scale = row + x->cols;
-    int8_t *q = (int8_t *)(void *)(scale + x->act_blocks);
-    const int64_t t0 = g * PARE_GEMM_TOKENS, tokens = min_i64(PARE_GEMM_TOKENS, n - t0), groups = groups_of(n);
-    for (int64_t b = 0; b < x->blocks && tokens < PARE_GEMM_TOKENS; b++) { /* lanes without a token */
-        const pare_gemm_block *at = &x->block[b];
-        memset(x->packed + (at->word0 * groups + g * at->words) * PARE_GEMM_TOKENS, 0, (size_t)at->words * PARE_GEMM_TOKENS * 4);
-        if (!x->integer) continue;
-        memset(x->scale + (at->seg0 * groups + g * at->segments) * PARE_GEMM_TOKENS, 0, (size_t)at->segments * PARE_GEMM_TOKENS * 4);
-        memset(x->sum + (at->seg0 * groups + g * at->segments) * PARE_GEMM_TOKENS, 0, (size_t)at->segments * PARE_GEMM_TOKENS * 4);
-    }
-    for (int64_t t = 0; t < tokens; t++) {
-        const float *in = data + (t0 + t) * stride;
-        const bool changes = x->perm || (x->round_bf16 && x->form == PARE_GEMM_F32);
-        if (x->perm) for (int64_t c = 0; c < x->cols; c++) row[c] = in[x->perm[c]];
-        else if (changes) memcpy(row, in, (size_t)x->cols * 4);
-        if (changes) in = row;
-        if (x->integer) {
-            quantize(k, x, in, scale, q);
-            pack_codes(x, scale, q, g, groups, t);
-            continue;
+    const int64_t t0 = g * PARE_GEMM_TOKENS, groups = groups_of(n);
+    float *row = (float *)(void *)scratch;
+    tokens_at a = { .k = k, .x = x, .data = data + t0 * stride, .stride = stride, .tokens = (int)min_i64(PARE_GEMM_TOKENS, n - t0) };
+    a.scale = row + x->cols;
+    a.q = (int8_t *)(a.scale + PARE_GEMM_TOKENS * x->act_blocks);
+    if (x->integer) quantize(&a, row);
+    const bool plain = x->form == PARE_GEMM_F32 && !x->perm && !x->round_bf16 && a.tokens == PARE_GEMM_TOKENS;
+    for (const pare_gemm_block *b = x->block; b < x->block + x->blocks; b++) {
+        uint32_t *packed = x->packed + (b->word0 * groups + g * b->words) * PARE_GEMM_TOKENS;
+        const int64_t side = (b->seg0 * groups + g * b->segments) * PARE_GEMM_TOKENS;
+        if (x->integer) pack_side(&a, b, x->scale + side, x->sum + side);
+        if (x->form == PARE_GEMM_U8 && b->cols == b->words * 4) {
+            k->gemm_interleave((const uint8_t *)a.q + b->col0, x->cols, b->words, packed);
+        } else if (plain) {
+            k->gemm_interleave((const uint8_t *)(a.data + b->col0), stride * (int64_t)sizeof(float), b->words, packed);
+        } else {
+            uint32_t rows[PARE_GEMM_TOKENS][PARE_GEMM_WORDS];
+            for (int t = 0; t < PARE_GEMM_TOKENS; t++) {
+                if (t >= a.tokens) memset(rows[t], 0, (size_t)b->words * 4);
+                else if (x->integer) code_words(&a, b, t, rows[t]);
+                else float_words(&a, b, t, rows[t]);
+            }
+            k->gemm_interleave((const uint8_t *)rows, sizeof rows[0], b->words, packed);
         }
-        if (x->round_bf16 && x->form == PARE_GEMM_F32) round_row(k, row, x->cols);
-        pack_floats(k, x, in, g, groups, t);
     }
 }

@@ -238,36 +238,3 @@ void pare_gemm_tile_u8_avx2(const pare_gemm_tile *t)
 {
     EACH_HALF(u8_half)
 }
-
-/* ------------------------------------------------------------------------------------------------------------- transpose */
-
-/* 8 x 8 words: rows from `in` at a stride to rows of 16 words at `out`. */
-INLINE void transpose8(const uint32_t *in, int64_t stride, uint32_t *out)
-{
-    __m256 a[8], b[8];
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; i++) a[i] = _mm256_loadu_ps((const float *)(const void *)(in + i * stride));
-#pragma GCC unroll 4
-    for (int i = 0; i < 8; i += 2) b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]), b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
-#pragma GCC unroll 2
-    for (int i = 0; i < 8; i += 4) {
-        a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44), a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);
-        a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44), a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps((float *)(void *)(out + i * PARE_GEMM_PANEL), _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
-        _mm256_storeu_ps((float *)(void *)(out + (i + 4) * PARE_GEMM_PANEL), _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
-    }
-}
-
-void pare_gemm_transpose_avx2(const uint32_t *rows, int64_t stride, int64_t words, uint32_t *panel)
-{
-    int64_t i = 0;
-    for (; i + 8 <= words; i += 8) {
-        transpose8(rows + i, stride, panel + i * PARE_GEMM_PANEL);
-        transpose8(rows + 8 * stride + i, stride, panel + i * PARE_GEMM_PANEL + 8);
-    }
-    for (; i < words; i++)
-        for (int r = 0; r < PARE_GEMM_PANEL; r++) panel[i * PARE_GEMM_PANEL + r] = rows[r * stride + i];
-}

@@ -159,6 +159,24 @@ PARE_EMULATED __m256 _mm512_extractf32x8_ps(__m512 a, int half)
     return result;
 }
 #endif
+#ifndef _mm512_multishift_epi64_epi8
+/* Byte i of a result of 64 bits: the eight bits from bit at[i] of the same 64 on, turning around. */
+PARE_EMULATED __m512i _mm512_multishift_epi64_epi8(__m512i at, __m512i v)
+{
+    uint8_t from[64], out[64];
+    uint64_t in[8];
+    __m512i result;
+    memcpy(from, &at, 64);
+    memcpy(in, &v, 64);
+    for (int i = 0; i < 64; i++) {
+        const uint64_t x = in[i / 8];
+        const int shift = from[i] & 63;
+        out[i] = (uint8_t)(x >> shift | x << (64 - shift) % 64);
+    }
+    memcpy(&result, out, 64);
+    return result;
+}
+#endif
 
 /* Sums in the order of the tree that compilers make: halves onto halves. */
 #define PARE_REDUCE(name, vector, lane) \

@@ -5,7 +5,7 @@
  */
 #include <math.h>
 #include "graph/linear.h"
-#include "kernel/gemm.h"
+#include "kernel/kernel.h"
 #include "support/support.h"
 
 enum { MAX_ROWS = 70, MAX_COLS = 1500, MAX_N = 60 };
@@ -243,9 +243,8 @@ static bool float_kind(pare_wkind kind)
     return kind <= PARE_W_BF16 || kind == PARE_W_ANY;
 }
 
-static void every_case(const char *isa, int threads, int times)
+static void every_case(pare_ctx *ctx, int times)
 {
-    pare_ctx *ctx = ctx_new(isa, threads);
     for (int i = 0; i < times; i++) {
         const pare_wkind kind = kinds[i % 10];
         const int flavour = (int)(rnd() % 8);
@@ -258,7 +257,6 @@ static void every_case(const char *isa, int threads, int times)
         h.act = rnd() % 5 ? PARE_ACT_NONE : (pare_act[]){ PARE_ACT_DYNAMIC_TOKEN, PARE_ACT_STATIC_TENSOR }[rnd() % 2];
         one_case(ctx, &h, (pare_compute)(i / 10 % 3), 1 + rnd() % MAX_N);
     }
-    pare_ctx_free(ctx);
 }
 
 static void test_values(void **unused)
@@ -268,8 +266,88 @@ static void test_values(void **unused)
     bool here[8];
     const int levels = pare_kernels_levels(names, here, 8);
     fill_x();
-    for (int i = 0; i < levels; i++)
-        if (here[i]) every_case(names[i], 1 + i % 2, i == 0 ? 150 : 900);
+    for (int i = 0; i < levels; i++) {
+        if (!here[i]) continue;
+        pare_ctx *ctx = ctx_new(names[i], 1 + i % 2);
+        every_case(ctx, i == 0 ? 150 : 900);
+        pare_ctx_free(ctx);
+    }
+}
+
+static pare_gemm_form form_small(int bits) { return bits > 8 ? PARE_GEMM_BF16 : PARE_GEMM_U8; }
+static pare_gemm_form form_wide(int bits) { return bits > 8 ? PARE_GEMM_BF16 : PARE_GEMM_I16; }
+
+/* Forms that the levels of this machine do not choose, with the reference's tiles. */
+static void test_forms(void **unused)
+{
+    (void)unused;
+    fill_x();
+    for (int i = 0; i < 2; i++) {
+        pare_ctx *ctx = ctx_new(NULL, 2);
+        const pare_kernels *ref = pare_kernels_get("ref");
+        pare_kernels table = *ctx->kernels;
+        table.gemm_form = i ? form_wide : form_small;
+        table.gemm_tile_bf16 = ref->gemm_tile_bf16;
+        table.gemm_tile_i16 = ref->gemm_tile_i16;
+        table.gemm_tile_u8 = ref->gemm_tile_u8;
+        ctx->kernels = &table;
+        every_case(ctx, 240);
+        pare_ctx_free(ctx);
+    }
+}
+
+static struct { const pare_kernels *k; int64_t w, x, rows; } count;
+
+static void count_codes(int bits, const uint8_t *rows, int64_t stride, int64_t words, uint32_t flip, uint32_t *panel)
+{
+    count.w += words * PARE_GEMM_PANEL;
+    count.k->gemm_codes(bits, rows, stride, words, flip, panel);
+}
+
+static void count_transpose(const uint32_t *rows, int64_t stride, int64_t words, uint32_t *panel)
+{
+    count.w += words * PARE_GEMM_PANEL;
+    count.k->gemm_transpose(rows, stride, words, panel);
+}
+
+static void count_interleave(const uint8_t *rows, int64_t stride, int64_t words, uint32_t *out)
+{
+    count.x += words * PARE_GEMM_TOKENS;
+    count.k->gemm_interleave(rows, stride, words, out);
+}
+
+static void count_act(const float *in, int64_t cols, int64_t block, float fixed, int8_t *q, float *scale)
+{
+    count.rows++;
+    count.k->act_int8(in, cols, block, fixed, q, scale);
+}
+
+/* A call packs each weight once, and each activation once for all layers that can share it. */
+static void test_packs_once(void **unused)
+{
+    (void)unused;
+    enum { N = 516, ROWS = 64, COLS = 1024, LAYERS = 2 };
+    const pare_wkind some[] = { PARE_W_F32, PARE_W_BF16, PARE_W_I8, PARE_W_U8, PARE_W_U4, PARE_W_U3, PARE_W_U2 };
+    float *in = need(N * COLS * 4), *out = need((size_t)N * LAYERS * MAX_ROWS * 4);
+    for (int i = 0; i < 7; i++) {
+        pare_ctx *ctx = ctx_new(NULL, 1);
+        pare_kernels table = *ctx->kernels;
+        layer y[LAYERS];
+        for (int j = 0; j < LAYERS; j++) layer_make(&y[j], &(how){ .kind = some[i], .rows = ROWS, .cols = COLS, .group = 128, .scale_rows = 1, .scale_dtype = PARE_F16 });
+        memset(&count, 0, sizeof count);
+        count.k = ctx->kernels;
+        table.gemm_codes = count_codes, table.gemm_transpose = count_transpose, table.gemm_interleave = count_interleave, table.act_int8 = count_act;
+        ctx->kernels = &table;
+        run(ctx, y, LAYERS, PARE_COMPUTE_FAST, N, in, COLS, out, LAYERS * MAX_ROWS);
+        const pare_gemm_form form = table.gemm_form(i == 1 ? 16 : bits_of(some[i]));
+        const int per = i == 0 || form == PARE_GEMM_F32 ? 1 : form == PARE_GEMM_U8 ? 4 : 2;
+        assert_int_equal(count.w, LAYERS * ROWS * COLS / per);
+        assert_int_equal(count.x, N * COLS / per);
+        assert_int_equal(count.rows, i < 2 ? 0 : N);
+        for (int j = 0; j < LAYERS; j++) layer_free(&y[j]);
+        pare_ctx_free(ctx);
+    }
+    free(in), free(out);
 }
 
 /* Every length of columns near a word, a segment and a block. */
@@ -376,7 +454,8 @@ static void test_failures(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_values), cmocka_unit_test(test_tails), cmocka_unit_test(test_same_bits),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_values), cmocka_unit_test(test_forms), cmocka_unit_test(test_packs_once),
+                                        cmocka_unit_test(test_tails), cmocka_unit_test(test_same_bits),
                                         cmocka_unit_test(test_many), cmocka_unit_test(test_failures) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

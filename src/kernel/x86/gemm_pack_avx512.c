@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packing for the tiles: 16 x 16 words are transposed in registers, 64 shuffles. Codes of 4, 3 and 2 bits are transposed as they lie in
+ * memory, 8, 16 (and 32 third bits) to a word, and only then spread to bytes: one multishift takes any eight bits to every byte.
+ */
+#include <immintrin.h>
+#include "kernel/variants.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* v[i] = word i of rows 0 ... 15; on entry v[r] = words 0 ... 15 of row r. */
+INLINE void transpose16(__m512i v[16])
+{
+    __m512i a[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) a[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]), a[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+    /* rows 4j ... 4j + 3: v[4j + k] holds word 4q + k of them in its part q of 128 bits */
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+        v[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]), v[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
+        v[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]), v[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        a[k] = _mm512_shuffle_i32x4(v[k], v[k + 4], 0x88), a[k + 4] = _mm512_shuffle_i32x4(v[k], v[k + 4], 0xdd);
+        a[k + 8] = _mm512_shuffle_i32x4(v[k + 8], v[k + 12], 0x88), a[k + 12] = _mm512_shuffle_i32x4(v[k + 8], v[k + 12], 0xdd);
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        v[k] = _mm512_shuffle_i32x4(a[k], a[k + 8], 0x88), v[k + 8] = _mm512_shuffle_i32x4(a[k], a[k + 8], 0xdd);
+        v[k + 4] = _mm512_shuffle_i32x4(a[k + 4], a[k + 12], 0x88), v[k + 12] = _mm512_shuffle_i32x4(a[k + 4], a[k + 12], 0xdd);
+    }
+}
+
+/* The first `bytes` (at most 64) of 16 rows, as words, transposed. */
+INLINE void load16(const uint8_t *rows, int64_t stride, int64_t bytes, __m512i v[16])
+{
+    if (bytes >= 64) {
+#pragma GCC unroll 16
+        for (int r = 0; r < 16; r++) v[r] = _mm512_loadu_si512((const void *)(rows + r * stride));
+    } else {
+        const __mmask64 there = ((__mmask64)1 << bytes) - 1;
+#pragma GCC unroll 16
+        for (int r = 0; r < 16; r++) v[r] = _mm512_maskz_loadu_epi8(there, rows + r * stride);
+    }
+    transpose16(v);
+}
+
+INLINE void put(uint32_t *panel, int64_t word, __m512i v)
+{
+    _mm512_storeu_si512((void *)(panel + word * PARE_GEMM_PANEL), v);
+}
+
+/* Fields of `bits` bits from bit `first` of each word on, one to a byte, for multishift: bytes of a pair of words. */
+INLINE __m512i fields(const int bits, const int first)
+{
+    uint64_t at = 0;
+    for (int i = 0; i < 8; i++) at |= (uint64_t)((i / 4 * 32 + first + i % 4 * bits) & 63) << 8 * i;
+    return _mm512_set1_epi64((int64_t)at);
+}
+
+/* A word of packed codes is `per` words of bytes; `left` of them count. */
+INLINE void spread(const int bits, const int per, __m512i v, int64_t word, int64_t left, uint32_t *panel)
+{
+    const __m512i mask = _mm512_set1_epi8((char)((1 << bits) - 1));
+#pragma GCC unroll 4
+    for (int i = 0; i < per; i++)
+        if (i < left) put(panel, word + i, _mm512_and_si512(_mm512_multishift_epi64_epi8(fields(bits, 4 * bits * i), v), mask));
+}
+
+INLINE void packed_codes(const int bits, const uint8_t *rows, int64_t stride, int64_t words, uint32_t *panel)
+{
+    const int per = 8 / bits;
+    for (int64_t i = 0; i < words; i += 16 * per, rows += 64) {
+        __m512i v[16];
+        load16(rows, stride, (words - i) * bits / 2, v);
+        if (words - i >= 16 * per) {
+#pragma GCC unroll 16
+            for (int j = 0; j < 16; j++) spread(bits, per, v[j], i + j * per, per, panel);
+        } else {
+            for (int j = 0; i + j * per < words; j++) spread(bits, per, v[j], i + j * per, words - i - j * per, panel);
+        }
+    }
+}
+
+/* 32 words of three bits: 8 words of two low bits, then 4 words of third bits. */
+INLINE void codes3(const uint8_t *rows, int64_t stride, int64_t words, uint32_t *panel)
+{
+    for (int64_t i = 0; i < words; i += 32, rows += 48) {
+        const int64_t left = words - i;
+        __m512i v[16];
+        load16(rows, stride, 48, v);
+#pragma GCC unroll 32
+        for (int j = 0; j < 32; j++) {
+            /* the third bit goes where a byte has 4: multishift turns around, so two bits lower is meant */
+            const __m512i low = _mm512_and_si512(_mm512_multishift_epi64_epi8(fields(2, j % 4 * 8), v[j / 4]), _mm512_set1_epi8(3));
+            const __m512i high = _mm512_and_si512(_mm512_multishift_epi64_epi8(fields(1, j % 8 * 4 - 2 + 64), v[8 + j / 8]), _mm512_set1_epi8(4));
+            if (j < left) put(panel, i + j, _mm512_or_si512(low, high));
+        }
+    }
+}
+
+INLINE void words8(const uint8_t *rows, int64_t stride, int64_t words, uint32_t flip, uint32_t *panel)
+{
+    const __m512i turn = _mm512_set1_epi32((int)flip);
+    for (int64_t i = 0; i < words; i += 16, rows += 64) {
+        __m512i v[16];
+        load16(rows, stride, (words - i) * 4, v);
+#pragma GCC unroll 16
+        for (int j = 0; j < 16; j++)
+            if (i + j < words) put(panel, i + j, _mm512_xor_si512(v[j], turn));
+    }
+}
+
+void pare_gemm_codes_avx512(int bits, const uint8_t *rows, int64_t stride, int64_t words, uint32_t flip, uint32_t *panel)
+{
+    switch (bits) {
+    case 2: packed_codes(2, rows, stride, words, panel); break;
+    case 3: codes3(rows, stride, words, panel); break;
+    case 4: packed_codes(4, rows, stride, words, panel); break;
+    default: words8(rows, stride, words, flip, panel); return;
+    }
+    for (int64_t i = 0; flip && i < words * PARE_GEMM_PANEL; i++) panel[i] ^= flip;
+}
+
+void pare_gemm_transpose_avx512(const uint32_t *rows, int64_t stride, int64_t words, uint32_t *panel)
+{
+    words8((const uint8_t *)rows, stride * 4, words, 0, panel);
+}
+
+void pare_gemm_interleave_avx512(const uint8_t *rows, int64_t stride, int64_t words, uint32_t *out)
+{
+    for (int64_t i = 0; i < words; i += 16, rows += 64, out += 16 * PARE_GEMM_TOKENS) {
+        const int64_t left = words - i;
+        const __mmask64 there = left >= 16 ? ~(__mmask64)0 : ((__mmask64)1 << 4 * left) - 1;
+        __m512i v[16];
+#pragma GCC unroll 12
+        for (int t = 0; t < PARE_GEMM_TOKENS; t++) v[t] = _mm512_maskz_loadu_epi8(there, rows + t * stride);
+#pragma GCC unroll 4
+        for (int t = PARE_GEMM_TOKENS; t < 16; t++) v[t] = _mm512_setzero_si512();
+        transpose16(v);
+#pragma GCC unroll 16
+        for (int j = 0; j < 16; j++)
+            if (j < left) _mm512_mask_storeu_epi32(out + j * PARE_GEMM_TOKENS, 0x0fff, v[j]);
+    }
+}
+
+int32_t pare_gemm_sum_avx512(const int8_t *q, int64_t n)
+{
+    const __m512i ones = _mm512_set1_epi8(1);
+    __m512i sum = _mm512_setzero_si512();
+    int64_t i = 0;
+    for (; i + 64 <= n; i += 64) sum = _mm512_dpbusd_epi32(sum, ones, _mm512_loadu_si512((const void *)(q + i)));
+    if (i < n) sum = _mm512_dpbusd_epi32(sum, ones, _mm512_maskz_loadu_epi8(((__mmask64)1 << (n - i)) - 1, q + i));
+    return (int32_t)_mm512_reduce_add_epi32(sum);
+}
