@@ -186,6 +186,7 @@ static pare_status open_files(perplexity_run *r, int64_t windows, pare_err *err)
                    job->reference != NULL);
         PARE_TRY(pare_xxh128_new(&h, err));
         pare_xxh128_update(h, all, strlen(all));
+        if (r->reference) pare_reference_identify(r->reference, h);
         pare_xxh128_hex(h, fingerprint);
         PARE_TRY(pare_eval_state_open(job->state, fingerprint, &r->state, &r->scores, &r->done, err));
         if (r->done > windows) PARE_FAIL(err, PARE_ERR_FORMAT, "%s: holds %lld windows of %lld", job->state, (long long)r->done, (long long)windows);

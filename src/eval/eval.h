@@ -50,6 +50,8 @@ pare_status pare_reference_open(const char *path, const pare_reference_key *key,
 void pare_reference_close(pare_reference *r);
 /* Compares the next n positions with logits [n, vocab]; fills nll_ref, kl, same_top of scores. */
 pare_status pare_reference_compare(pare_reference *r, pare_ctx *ctx, const float *logits, int64_t n, pare_score *scores, pare_err *err);
+/* What tells this file from another one of the same text: its size and its first bytes of data. */
+void pare_reference_identify(const pare_reference *r, pare_xxh128 *hash);
 /* Passes over n positions (of windows that an earlier run has finished). */
 pare_status pare_reference_skip(pare_reference *r, int64_t n, pare_err *err);
 

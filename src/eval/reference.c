@@ -294,6 +294,14 @@ void pare_reference_close(pare_reference *r)
     pare_dealloc(r);
 }
 
+void pare_reference_identify(const pare_reference *r, pare_xxh128 *hash)
+{
+    uint8_t size[8];
+    pare_put_le64(size, r->map.n);
+    pare_xxh128_update(hash, size, sizeof size);
+    pare_xxh128_update(hash, r->map.at, r->map.n < 65536 ? r->map.n : 65536);
+}
+
 static pare_status broken(const pare_reference *r, pare_err *err)
 {
     return pare_fail(err, PARE_ERR_FORMAT, "%s: damaged or cut off before byte %zu of %zu", r->map.path, r->pos, r->map.n);

@@ -169,6 +169,62 @@ out:
 
 static pare_status emit_file(void *arg, const char *name, const char *text, pare_err *err) { return write_text(arg, name, text, err); }
 
+/* name: of a file, relative to both folders. */
+static pare_status copy_companion(finish_state *s, const char *name, pare_err *err) {
+    char hash[65], *from = pare_path_join(s->f->weights->store->folder, name), *to = pare_path_join(s->f->folder, name);
+    pare_status st = from && to ? pare_copy_file(from, to, hash, err) : pare_no_memory(err, name, 0);
+    if (st == PARE_OK) st = note_file(s, name, (uint64_t)pare_file_size(to), hash, err);
+    pare_dealloc(from);
+    pare_dealloc(to);
+    return st;
+}
+
+/* llama2.c's tokenizers: tok512.bin, tokenizer.bin. */
+static bool is_tokenizer_bin(const char *name) { return pare_str_starts(name, "tok") && pare_str_ends(name, ".bin"); }
+
+/* Everything in the folder of one module of sentence-transformers ("1_Pooling"). */
+static pare_status copy_module(finish_state *s, const char *path, pare_err *err) {
+    char *from = pare_path_join(s->f->weights->store->folder, path), *to = pare_path_join(s->f->folder, path), *name = NULL;
+    pare_names names = {0};
+    pare_status st = PARE_OK;
+    if (!from || !to) {
+        st = pare_no_memory(err, path, 0);
+        goto out;
+    }
+    if (!pare_path_is_folder(from)) goto out;
+    PARE_TRY(pare_list_folder(from, &names, err));
+    PARE_TRY(pare_make_folder(to, err));
+    for (size_t i = 0; i < names.n && st == PARE_OK; i++) {
+        pare_dealloc(name);
+        name = pare_path_join(path, names.at[i]);
+        st = name ? copy_companion(s, name, err) : pare_no_memory(err, path, 0);
+    }
+out:
+    pare_names_clear(&names);
+    pare_dealloc(name);
+    pare_dealloc(from);
+    pare_dealloc(to);
+    return st;
+}
+
+/* modules.json of sentence-transformers names folders beside the weights: pooling, normalization. */
+static pare_status copy_modules(finish_state *s, pare_err *err) {
+    pare_jdoc *doc = NULL;
+    char *path = pare_path_join(s->f->weights->store->folder, "modules.json");
+    pare_status st = PARE_OK;
+    if (!path) return pare_no_memory(err, "modules.json", 0);
+    PARE_TRY(pare_jdoc_load(path, 1 << 20, &doc, err));
+    const pare_jval *root = pare_jdoc_root(doc);
+    for (size_t i = 0; i < pare_j_count(root) && st == PARE_OK && pare_j_type(root) == PARE_J_ARRAY; i++) {
+        const char *module = pare_j_text(pare_j_get(pare_j_at(root, i), "path"), "");
+        if (*module && pare_path_is_safe(module)) st = copy_module(s, module, err);
+    }
+out:
+    pare_jdoc_free(doc);
+    pare_dealloc(path);
+    return st;
+}
+
 static pare_status copy_companions(finish_state *s, pare_err *err) {
     const pare_store *store = s->f->weights->store;
     pare_names names = {0};
@@ -177,15 +233,10 @@ static pare_status copy_companions(finish_state *s, pare_err *err) {
     const bool code = store->config && pare_j_get(pare_jdoc_root(store->config), "auto_map");
     PARE_TRY(pare_list_folder(store->folder, &names, err));
     for (size_t i = 0; i < names.n; i++) {
-        char hash[65], *from, *to;
-        if (!listed(companions, names.at[i]) && !(code && pare_str_ends(names.at[i], ".py"))) continue;
-        from = pare_path_join(store->folder, names.at[i]);
-        to = pare_path_join(s->f->folder, names.at[i]);
-        st = from && to ? pare_copy_file(from, to, hash, err) : pare_no_memory(err, names.at[i], 0);
-        if (st == PARE_OK) st = note_file(s, names.at[i], (uint64_t)pare_file_size(to), hash, err);
-        pare_dealloc(from);
-        pare_dealloc(to);
-        if (st != PARE_OK) break;
+        const char *name = names.at[i];
+        if (!listed(companions, name) && !is_tokenizer_bin(name) && !(code && pare_str_ends(name, ".py"))) continue;
+        PARE_TRY(copy_companion(s, name, err));
+        if (strcmp(name, "modules.json") == 0) PARE_TRY(copy_modules(s, err));
     }
 out:
     pare_names_clear(&names);

@@ -77,7 +77,7 @@ static pare_status make_caches(pare_engine *e, pare_err *err)
     return PARE_OK;
 }
 
-/* Chunk: as asked, or the default halved until everything that streaming needs fits. */
+/* Chunk: as asked, or the default halved until the model is held, else until everything that streaming needs fits. */
 static pare_status choose_chunk(pare_engine *e, uint64_t limit, pare_err *err)
 {
     const bool decoder = e->graph->kind == PARE_G_DECODER;
@@ -88,6 +88,13 @@ static pare_status choose_chunk(pare_engine *e, uint64_t limit, pare_err *err)
     if (chunk > most) chunk = most;
     e->cap_memory = e->graph->memory != PARE_G_NONE ? MEMORY_ROWS : 0;
     if (limit) {
+        /* A chunk at which everything is held beats a larger one for which layers would be streamed. */
+        for (int64_t c = chunk; !e->options.chunk && c >= CHUNK_LEAST; c /= 2) {
+            if ((st = pare_engine_needs(e, c, &n, err)) != PARE_OK) return st;
+            if (n.vectors + n.cache + n.activations + n.matrices > limit) continue;
+            chunk = c;
+            break;
+        }
         if ((st = pare_engine_needs(e, chunk, &n, err)) != PARE_OK) return st;
         if (n.vectors + n.cache + n.activations + n.matrices > limit) pare_engine_slice_heads(e);
     }

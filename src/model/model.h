@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Face header of src/model: one arch_*.c a family, ending in a const pare_arch, plus one line in archs.def. Today an
- * architecture lists the tensors that a config.json implies (its skeleton), which is what sizes are estimated from before
- * any weight is there; the graph that runs the model will be the same file's second half.
+ * Face header of src/model: one arch_*.c a family, ending in a const pare_arch, plus one line in archs.def. An architecture builds
+ * the graph that a config.json describes. The tensors that it implies (its skeleton) are what sizes are estimated from before any
+ * weight is there: the graph's own weights, or a list where buffers count that no graph has.
  */
 #ifndef PARE_MODEL_H
 #define PARE_MODEL_H

@@ -198,15 +198,7 @@ def quantized(report, name, layout, scheme, source=None):
     folder, plain = report.scratch("quantized"), report.scratch("plain")
     report.pare("quantize", source or folder_of(report, name), "-o", folder, "--format", layout, "--scheme", scheme, "--overwrite", "--quiet")
     report.pare("dequantize", folder, "-o", plain, "--dtype", "f32", "--overwrite", "--quiet")
-    with_tokenizer(folder_of(report, name), folder)
     return folder, plain
-
-
-def with_tokenizer(source, folder):
-    """tok*.bin is not among the files that quantize carries over."""
-    for file in source.glob("tok*.bin"):
-        if not (folder / file.name).exists():
-            shutil.copy(file, folder)
 
 
 def kl_figures(reference, other, following):
@@ -446,8 +438,6 @@ def check_vector(report, pooling):
     other = report.scratch("small-bert-q")
     report.pare("quantize", folder, "-o", other, "--scheme", "W8A16", "--quiet")
     (report.folder / "lines.txt").write_text("\n".join(LINES[:5]))
-    if not (other / "1_Pooling").exists():
-        shutil.copytree(folder / "1_Pooling", other / "1_Pooling")
     similar = report.pare_json("eval", other, "--text", report.folder / "lines.txt", "--against", folder)
     cosines = [float(np.dot(np.array(report.pare_json("run", other, "-p", line)["embedding"]), vector(line))) for line in LINES[:5]]
     if similar["texts"] != 5 or abs(similar["cosine_mean"] - np.mean(cosines)) > 1e-5 or abs(similar["cosine_min"] - min(cosines)) > 1e-5:
