@@ -113,14 +113,16 @@ static void words_of(const pare_kernels *k, const pare_wmat *m, const pare_gemm_
 static bool in_one_step(const pare_wmat *m, const pare_gemm_x *x, const pare_gemm_block *b)
 {
     if (x->form == PARE_GEMM_BF16) return b->cols == b->words * 2;
+    if (x->form == PARE_GEMM_F32) return m->kind == PARE_W_F32;
     return x->form == PARE_GEMM_U8 && b->cols == b->words * 4 && b->col0 % (m->kind == PARE_W_U3 ? 128 : 4) == 0;
 }
 
 static void panel_of(const pare_kernels *k, const pare_wmat *m, const pare_gemm_x *x, const pare_gemm_block *b, int64_t r, uint32_t *panel)
 {
     const int64_t c = b->col0;
-    const int bits = x->form == PARE_GEMM_BF16 ? 8 : m->kind == PARE_W_U4 ? 4 : m->kind == PARE_W_U3 ? 3 : m->kind == PARE_W_U2 ? 2 : 8;
-    const int64_t at = x->form == PARE_GEMM_BF16 ? c * 2 : bits == 3 ? c / 128 * 48 : c * bits / 8;
+    const bool floats = x->form == PARE_GEMM_BF16 || x->form == PARE_GEMM_F32;
+    const int bits = floats ? 8 : m->kind == PARE_W_U4 ? 4 : m->kind == PARE_W_U3 ? 3 : m->kind == PARE_W_U2 ? 2 : 8;
+    const int64_t at = floats ? c * (x->form == PARE_GEMM_F32 ? 4 : 2) : bits == 3 ? c / 128 * 48 : c * bits / 8;
     k->gemm_codes(bits, m->data + r * m->row_bytes + at, m->row_bytes, b->words, m->kind == PARE_W_I8 ? 0x80808080u : 0, panel);
 }
 
