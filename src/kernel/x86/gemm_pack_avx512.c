@@ -71,15 +71,17 @@ INLINE void spread(const int bits, const int per, __m512i v, int64_t word, int64
 INLINE void packed_codes(const int bits, const uint8_t *rows, int64_t stride, int64_t words, uint32_t *panel)
 {
     const int per = 8 / bits;
-    for (int64_t i = 0; i < words; i += 16 * per, rows += 64) {
+    int64_t i = 0;
+    for (; i + 16 * per <= words; i += 16 * per, rows += 64) {
+        __m512i v[16];
+        load16(rows, stride, 64, v);
+#pragma GCC unroll 16
+        for (int j = 0; j < 16; j++) spread(bits, per, v[j], i + j * per, per, panel);
+    }
+    if (i < words) {
         __m512i v[16];
         load16(rows, stride, (words - i) * bits / 2, v);
-        if (words - i >= 16 * per) {
-#pragma GCC unroll 16
-            for (int j = 0; j < 16; j++) spread(bits, per, v[j], i + j * per, per, panel);
-        } else {
-            for (int j = 0; i + j * per < words; j++) spread(bits, per, v[j], i + j * per, words - i - j * per, panel);
-        }
+        for (int j = 0; i + j * per < words; j++) spread(bits, per, v[j], i + j * per, words - i - j * per, panel);
     }
 }
 
