@@ -33,9 +33,12 @@ pare_gv pare_g_head(pare_graph *g, const pare_gnames *names, pare_gv x, const ch
     const bool own = !tied || embedding == PARE_G_NONE || (known && has(names, "", head_module, ".weight"));
     pare_gw w, b = PARE_G_NONE;
     pare_gv y = PARE_G_NONE;
-    if (own)
+    if (own) {
         w = pare_g_weight(g, PARE_GW_HEAD, pare_g_text(g, "%s.weight", head_module), 2, shape);
-    else {
+        /* Tied the other way round: only the head is stored, and the embedding reads its rows from it. */
+        pare_gweight *table = embedding != PARE_G_NONE ? pare_g_w(g, embedding) : NULL;
+        if (tied && known && table && table->name && !names->has(names->user, table->name)) table->name = pare_g_w(g, w)->name;
+    } else {
         const char *name = pare_g_w(g, embedding)->name;
         w = pare_g_weight(g, PARE_GW_HEAD, name ? name : "", 2, shape);
         pare_g_w(g, w)->tied = embedding;
