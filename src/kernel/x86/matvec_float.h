@@ -87,7 +87,7 @@ INLINE float tree(const vec *sums)
 INLINE void matvec_float_rows(const pare_wmat *w, int64_t row0, int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride)
 {
     const columns_fn run = columns_of(w);
-    const int64_t size = w->kind == PARE_W_F32 ? 4 : w->kind == PARE_W_F8 ? 1 : 2, ahead = w->row_bytes < 4096 ? ROWS * w->row_bytes : 4096;
+    const int64_t size = w->kind == PARE_W_F32 ? 4 : w->kind == PARE_W_F8 ? 1 : 2, ahead = (6144 / (ROWS * w->row_bytes) + 1) * ROWS * w->row_bytes;
     const bool groups = w->kind == PARE_W_F8 && w->groups > 1;
     for (int64_t r = 0; r < rows; r += ROWS) {
         const uint8_t *row[ROWS];

@@ -179,7 +179,7 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
     const int64_t last_bytes = bytes ? last : w->kind == PARE_W_U4 ? (last + 1) / 2 : w->kind == PARE_W_U3 ? (last + 127) / 128 * 48 : (last + 3) / 4;
     const spacing sp = spacing_of(w, lanes);
     panel panels[ROWS];
-    span s = { .units = w->group == 64 ? 2 : 1, .ahead = w->row_bytes < 4096 ? ROWS * w->row_bytes : 4096 };
+    span s = { .units = w->group == 64 ? 2 : 1, .ahead = bytes ? (6144 / (ROWS * w->row_bytes) + 1) * ROWS * w->row_bytes : w->row_bytes < 4096 ? ROWS * w->row_bytes : 4096 };
     for (int i = 0; i < ROWS; i++) s.p[i] = &panels[i];
     for (int64_t t0 = 0; t0 < x->n; t0 += TOKENS) {
         const int64_t tokens = x->n - t0 < TOKENS ? x->n - t0 : TOKENS;
