@@ -331,7 +331,6 @@ def check_stories(report, name, bits):
     if bits != "f32":
         report.pare("quantize", source, "-o", folder, "--bits", bits, "--group-size", 32, "--symmetric", "--range", "narrow", "--only", "*",
                     *(["--ignore", "*down_proj*"] if name == "stories260k" else []), "--overwrite", "--quiet")
-        with_tokenizer(source, folder)
     nll, count, one = 0.0, 0, report.folder / "story.txt"
     for story in json.loads(path.read_text())[300:360]:
         one.write_text(story, encoding="utf-8")
