@@ -173,36 +173,56 @@ PARE_API pare_status pare_unpack(pare_pack_rule rule, int bits, int64_t rows, in
 
 typedef enum pare_code_kind {
     PARE_CODE_INT = 1, /**< W = (code - zero) * scale, code and zero in 0 ... 2^bits-1 */
-    PARE_CODE_FLOAT    /**< W = float8(code) * scale */
+    PARE_CODE_FLOAT,   /**< W = float(code) * scale; code_dtype is an 8-bit float or f4_e2m1 */
+    PARE_CODE_TABLE    /**< W = table[code] * scale; the table is that of `codebook` */
 } pare_code_kind;
+typedef enum pare_codebook { PARE_BOOK_NONE = 0, PARE_BOOK_NF4, PARE_BOOK_FP4 /**< of bitsandbytes, not e2m1 */ } pare_codebook;
 typedef enum pare_granularity { PARE_PER_TENSOR = 1, PARE_PER_CHANNEL, PARE_PER_GROUP, PARE_PER_BLOCK } pare_granularity;
 typedef enum pare_range {
     PARE_RANGE_AUTO = 0, /**< narrow at 8 bits, full below */
     PARE_RANGE_FULL,     /**< symmetric: scale = absmax / ((2^b - 1) / 2), signed codes -2^(b-1) ... 2^(b-1)-1 */
     PARE_RANGE_NARROW    /**< symmetric: scale = absmax / (2^(b-1) - 1), signed codes of equal reach on both sides */
 } pare_range;
-typedef enum pare_clip { PARE_CLIP_NONE = 0, PARE_CLIP_MSE /**< search the range with the least squared error */ } pare_clip;
-typedef enum pare_act { PARE_ACT_NONE = 0, PARE_ACT_DYNAMIC_TOKEN, PARE_ACT_STATIC_TENSOR } pare_act;
+typedef enum pare_clip {
+    PARE_CLIP_NONE = 0,
+    PARE_CLIP_MSE, /**< search the range with the least squared error */
+    PARE_CLIP_LP   /**< search the range with the least sum of |error|^clip_p */
+} pare_clip;
+typedef enum pare_act {
+    PARE_ACT_NONE = 0,
+    PARE_ACT_DYNAMIC_TOKEN, /**< a scale per token, found at run time */
+    PARE_ACT_STATIC_TENSOR, /**< one scale, found by calibration, stored */
+    PARE_ACT_DYNAMIC_GROUP, /**< a scale per token and act_group columns, found at run time */
+    PARE_ACT_OUTLIERS       /**< LLM.int8(): columns with a value of at least act_threshold in 16 bits, the rest per token in int8 */
+} pare_act;
 
 /** How a tensor becomes codes. Fill with pare_scheme_init() or pare_scheme_parse(), then change fields. */
 typedef struct pare_scheme {
     char name[40];            /**< as users know it ("W4A16:g64"); derived from the fields when empty */
     pare_code_kind kind;
     int bits;                 /**< 1 ... 8 */
-    pare_dtype code_dtype;    /**< PARE_CODE_FLOAT only: the 8-bit float */
+    pare_dtype code_dtype;    /**< PARE_CODE_FLOAT only: an 8-bit float or f4_e2m1 */
+    pare_codebook codebook;   /**< PARE_CODE_TABLE only */
     bool symmetric;
     pare_granularity granularity;
     int axis;                 /**< channel: the axis whose every index has its own scale (0 = output channel);
                                    group: the axis along which groups run (-1 = last = input channel) */
     int64_t group_size;       /**< group: elements per scale along `axis`; the last group may be shorter */
     int64_t block[2];         /**< block: rows, cols of a tile of a matrix */
-    pare_dtype scale_dtype;   /**< f32, f16, bf16; PARE_DTYPE_NONE = the layout's choice, else f32 */
+    pare_dtype scale_dtype;   /**< f32, f16, bf16, f8_e8m0 (MX), f8_e4m3fn (NVFP4); PARE_DTYPE_NONE = the layout's choice, else f32 */
+    bool two_level;           /**< one f32 for the tensor multiplies every scale (NVFP4) */
+    bool nested;              /**< scales are themselves 8-bit codes in blocks of 256 (double quantization of QLoRA) */
+    bool float_zero;          /**< asymmetric: zero points are floats, W = (code - zero) * scale (HQQ) */
     pare_range range;
     pare_clip clip;
+    double clip_p;            /**< PARE_CLIP_LP: the exponent, 0 = 2.4 */
     int zero_min;             /**< asymmetric: smallest zero point that may be used; set by layouts (GPTQ v1 cannot store 0: 1) */
     bool course;              /**< the course's own arithmetic, defects included (lesson numbers) */
     pare_act act;             /**< activations: how they will be quantized at run time */
     int act_bits;             /**< 16 or 32 = left in float */
+    bool act_float;           /**< activation codes are floats of act_bits (8: e4m3fn, 4: e2m1), else integers */
+    int64_t act_group;        /**< PARE_ACT_DYNAMIC_GROUP */
+    float act_threshold;      /**< PARE_ACT_OUTLIERS; INFINITY = none is an outlier */
 } pare_scheme;
 
 /** W8A16: 8 bit, symmetric, per output channel. */

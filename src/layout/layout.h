@@ -98,6 +98,11 @@ typedef struct pare_pack_in {
     const uint8_t *codes;           /* [rows, cols] */
     const float *scales;            /* of this piece: [rows, groups] (tensor scope: 1; block: [ceil(rows/block0), ceil(cols/block1)]) */
     const int32_t *zeros;           /* likewise; may be NULL when symmetric */
+    const float *fzeros;            /* likewise: scheme.float_zero */
+    float global_scale;             /* scheme.two_level; else 1 */
+    const pare_nested *nested;      /* scheme.nested: of the whole layer (such layers are packed by one call) */
+    const int32_t *g_idx;           /* [cols] of the whole layer, or NULL: group of a column = column / group_size */
+    float input_scale;              /* act STATIC_TENSOR; 0 = not known */
 } pare_pack_in;
 
 typedef struct pare_layout_job {    /* what a layout may want to know of the whole job, for check and config */

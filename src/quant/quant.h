@@ -23,18 +23,29 @@ int64_t pare_grid_index(const pare_grid *grid, const int64_t *index); /* scale i
 typedef enum pare_zero_kind {
     PARE_ZERO_SYM = 0, /* every zero is 2^(bits-1), and zeros says so */
     PARE_ZERO_INT,     /* W = (u - zeros[g]) * scales[g] */
-    PARE_ZERO_SHIFT    /* W = u * scales[g] - shifts[g], each step rounded to scale_dtype (quanto's float shift) */
+    PARE_ZERO_SHIFT,   /* W = u * scales[g] - shifts[g], each step rounded to scale_dtype (quanto's float shift) */
+    PARE_ZERO_FLOAT    /* W = (u - fzeros[g]) * scales[g] in f32 (HQQ) */
 } pare_zero_kind;
+
+/*
+ * Scales that are codes themselves (QLoRA's double quantization as bitsandbytes stores it): scale[i] = map[codes[i]] * scales[i / block] + offset,
+ * map = pare_dynamic_map() of 256 values.
+ */
+typedef struct pare_nested { uint8_t *codes; float *scales; float offset; int64_t block, n, n_scales; } pare_nested;
 
 struct pare_qtensor {
     pare_scheme scheme;
     pare_grid grid;
     pare_zero_kind zero_kind;
-    uint8_t *codes;        /* [numel], one byte each; CODE_FLOAT: bit pattern */
-    float *scales;         /* [n_scales], values as stored */
+    uint8_t *codes;        /* [numel], one byte each; CODE_FLOAT: bit pattern; CODE_TABLE: index */
+    float *scales;         /* [n_scales], values as stored (nested: as they dequantize) */
+    float global_scale;    /* scheme.two_level: multiplies every scale; else 1 */
+    float *fzeros;         /* ZERO_FLOAT only */
+    pare_nested *nested;   /* scheme.nested only */
     int32_t *zeros;        /* [n_scales]; always filled for CODE_INT (2^(bits-1) when symmetric) */
     float *shifts;         /* ZERO_SHIFT only */
     int32_t *g_idx;        /* [cols] group of each input channel when not col / group_size, else NULL */
+    float input_scale;     /* act STATIC_TENSOR: x = code * input_scale; 0 = not known */
     bool scale_after;      /* reserved for layouts that divide by the scale; false here */
 };
 pare_status pare_qtensor_new(const pare_scheme *scheme, int ndim, const int64_t *shape, pare_qtensor **out, pare_err *err); /* zeroed codes */
@@ -83,6 +94,27 @@ typedef struct pare_scheme_row { const char *name, *help; pare_scheme scheme; } 
 const pare_scheme_row *pare_schemes(int *n);
 /* dequantizes rows given codes etc. with the qtensor's exact rule; r0..r0+rows of a 2-D (or flattened to [shape0, rest]) tensor */
 pare_status pare_qtensor_dequant_rows(const pare_kernels *k, const pare_qtensor *q, int64_t row0, int64_t rows, float *out, pare_err *err);
+
+/*
+ * Rounding by column, for methods that feed errors on (GPTQ, LDLQ) under every grid that a row-local scheme describes: integers with whole or float zero
+ * points, NF4, FP4, MXFP4, NVFP4, float8. One block = the columns of one row that share a scale.
+ *   find()   parameters of `rows` blocks: block r is x[r * stride ... + n). importance [n] (> 0: weight of a column's squared error) or NULL = 1.
+ *            scheme.clip decides how the range is searched; with importance the search weighs errors by it. Writes scale[r] (as stored)
+ *            and zero[r] (as a float, whole unless scheme.float_zero). `global` is the tensor's second-level scale (two_level), else 1.
+ *   round()  one column: code[r] and value[r] (dequantized) of x[r] for blocks with these parameters.
+ * Both give what the quantizer of the scheme gives for the same block when importance is NULL. scratch: pare_rounder_scratch() bytes.
+ */
+typedef struct pare_rounder { const pare_kernels *k; const pare_scheme *scheme; float global; void *scratch; } pare_rounder;
+size_t pare_rounder_scratch(const pare_scheme *scheme, int64_t n);
+pare_status pare_rounder_find(const pare_rounder *r, const float *x, int64_t rows, int64_t stride, int64_t n, const float *importance, float *scale, float *zero,
+                              pare_err *err);
+void pare_rounder_round(const pare_rounder *r, int64_t rows, const float *x, const float *scale, const float *zero, uint8_t *code, float *value);
+/* The second-level scale that a two_level scheme gives a tensor with this max |x|. */
+float pare_rounder_global(const pare_scheme *scheme, float absmax);
+
+/* The 256 values of the dynamic map (bitsandbytes: create_dynamic_map), and of a codebook (*n of them, ascending or not: index = code). */
+const float *pare_dynamic_map(void);
+const float *pare_codebook_values(pare_codebook book, int *n);
 
 /* Error sums -> public struct. */
 void pare_row_error_add(pare_row_error *total, const pare_row_error *part); /* in a fixed order chosen by the caller */
