@@ -113,6 +113,29 @@ static pare_status quantize_rows(const pare_kernels *k, const pare_scheme *schem
     return PARE_OK;
 }
 
+/* ------------------------------------------------------------------------------------------------------ rounding by column */
+
+static pare_status find(const pare_rounder *r, const float *x, int64_t rows, int64_t stride, int64_t n, const float *importance, float *scale, float *zero,
+                        pare_err *err)
+{
+    const pare_dtype scale_dtype = r->scheme->scale_dtype == PARE_DTYPE_NONE ? PARE_F32 : r->scheme->scale_dtype;
+    const double largest = pare_dtype_get_info(r->scheme->code_dtype)->max;
+    (void)importance, (void)err;
+    for (int64_t i = 0; i < rows; i++) {
+        float most = 0.0f;
+        if (n > 0) r->k->absmax_groups(x + i * stride, n, n, &most);
+        scale[i] = scale_for(scale_dtype, largest, most);
+        zero[i] = 0.0f;
+    }
+    return PARE_OK;
+}
+
+static void round_column(const pare_rounder *r, int64_t rows, const float *x, const float *scale, const float *zero, uint8_t *code, float *value)
+{
+    (void)zero;
+    r->k->round_column_f8(rows, x, scale, r->scheme->code_dtype, code, value);
+}
+
 const pare_quantizer pare_q_float8 = {
     .name = "float8",
     .help = "8-bit float codes, W = float8(code) * scale; tensor, channel, group or tile",
@@ -121,4 +144,6 @@ const pare_quantizer pare_q_float8 = {
     .quantize = quantize,
     .rows = quantize_rows,
     .scratch = pare_row_scratch_bytes,
+    .find = find,
+    .round = round_column,
 };

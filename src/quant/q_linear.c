@@ -117,6 +117,30 @@ static pare_status quantize_rows(const pare_kernels *k, const pare_scheme *schem
     return PARE_OK;
 }
 
+/* ------------------------------------------------------------------------------------------------------ rounding by column */
+
+static pare_status find(const pare_rounder *r, const float *x, int64_t rows, int64_t stride, int64_t n, const float *importance, float *scale, float *zero,
+                        pare_err *err)
+{
+    pare_ranger ranger;
+    pare_ranger_init(r->scheme, &ranger);
+    for (int64_t i = 0; i < rows; i++) {
+        const pare_values v = {.k = r->k, .x = x + i * stride, .n = n, .weight = importance};
+        int32_t z;
+        const pare_status st = pare_ranger_find(&ranger, &v, &scale[i], &z, err);
+        if (st != PARE_OK) return st;
+        zero[i] = (float)z;
+    }
+    return PARE_OK;
+}
+
+static void round_column(const pare_rounder *r, int64_t rows, const float *x, const float *scale, const float *zero, uint8_t *code, float *value)
+{
+    pare_ranger ranger;
+    pare_ranger_init(r->scheme, &ranger);
+    r->k->round_column(rows, x, scale, zero, ranger.umin, ranger.umax, code, value);
+}
+
 const pare_quantizer pare_q_linear = {
     .name = "linear",
     .help = "integer codes, W = (code - zero) * scale; 1 to 8 bits; tensor, channel, group or tile",
@@ -125,4 +149,6 @@ const pare_quantizer pare_q_linear = {
     .quantize = quantize,
     .rows = quantize_rows,
     .scratch = pare_row_scratch_bytes,
+    .find = find,
+    .round = round_column,
 };

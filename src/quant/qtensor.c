@@ -37,6 +37,7 @@ pare_status pare_qtensor_new(const pare_scheme *scheme, int ndim, const int64_t 
     if (q == NULL) return pare_no_memory(err, "quantized tensor", sizeof *q);
     q->scheme = *scheme;
     q->grid = grid;
+    q->global_scale = 1.0f;
     q->zero_kind = scheme->symmetric ? PARE_ZERO_SYM : PARE_ZERO_INT;
     if (q->scheme.scale_dtype == PARE_DTYPE_NONE) q->scheme.scale_dtype = PARE_F32;
     if (q->scheme.name[0] == '\0') pare_scheme_make_name(&q->scheme);
@@ -52,6 +53,12 @@ pare_status pare_qtensor_new(const pare_scheme *scheme, int ndim, const int64_t 
 void pare_qtensor_free(pare_qtensor *q)
 {
     if (q == NULL) return;
+    if (q->nested != NULL) {
+        pare_dealloc(q->nested->codes);
+        pare_dealloc(q->nested->scales);
+        pare_dealloc(q->nested);
+    }
+    pare_dealloc(q->fzeros);
     pare_dealloc(q->g_idx);
     pare_dealloc(q->shifts);
     pare_dealloc(q->zeros);

@@ -70,6 +70,9 @@ typedef struct pare_rows_out {
     int64_t nonfinite;
 } pare_rows_out;
 
+/* Rounding by column, see below. */
+typedef struct pare_rounder { const pare_kernels *k; const pare_scheme *scheme; float global; void *scratch; } pare_rounder;
+
 /* A quantizer: one file, one descriptor, one line in quantizers.def. Stateless; options arrive in the scheme. */
 typedef struct pare_quantizer {
     const char *name, *help;
@@ -81,6 +84,10 @@ typedef struct pare_quantizer {
     /* row-local streaming (pare_scheme_row_local); scratch: scratch() bytes of the worker's own, 64-byte aligned */
     pare_status (*rows)(const pare_kernels *k, const pare_scheme *scheme, const pare_rows_in *in, void *scratch, pare_rows_out *out, pare_err *err);
     size_t (*scratch)(const pare_scheme *scheme, int64_t cols);
+    /* pare_rounder_find() and pare_rounder_round(); NULL = not by column */
+    pare_status (*find)(const pare_rounder *r, const float *x, int64_t rows, int64_t stride, int64_t n, const float *importance, float *scale, float *zero,
+                        pare_err *err);
+    void (*round)(const pare_rounder *r, int64_t rows, const float *x, const float *scale, const float *zero, uint8_t *code, float *value);
 } pare_quantizer;
 const pare_quantizer *pare_quantizer_for(const pare_scheme *scheme);
 const pare_quantizer *const *pare_quantizers(void); /* NULL-terminated */
@@ -102,9 +109,9 @@ pare_status pare_qtensor_dequant_rows(const pare_kernels *k, const pare_qtensor 
  *            scheme.clip decides how the range is searched; with importance the search weighs errors by it. Writes scale[r] (as stored)
  *            and zero[r] (as a float, whole unless scheme.float_zero). `global` is the tensor's second-level scale (two_level), else 1.
  *   round()  one column: code[r] and value[r] (dequantized) of x[r] for blocks with these parameters.
- * Both give what the quantizer of the scheme gives for the same block when importance is NULL. scratch: pare_rounder_scratch() bytes.
+ * Both give what the quantizer of the scheme gives for the same block when importance is NULL. scratch: pare_rounder_scratch() bytes, of one thread.
+ * find() refuses schemes without rounding by column with PARE_ERR_UNSUPPORTED; round() may be called only after a find() that did not.
  */
-typedef struct pare_rounder { const pare_kernels *k; const pare_scheme *scheme; float global; void *scratch; } pare_rounder;
 size_t pare_rounder_scratch(const pare_scheme *scheme, int64_t n);
 pare_status pare_rounder_find(const pare_rounder *r, const float *x, int64_t rows, int64_t stride, int64_t n, const float *importance, float *scale, float *zero,
                               pare_err *err);

@@ -106,6 +106,12 @@ float pare_ranger_asymmetric(const pare_ranger *r, double lo, double hi, int32_t
 
 typedef struct values_job { const pare_values *v; const pare_ranger *r; float scale; int32_t zero; } values_job;
 
+static double sse_of(const pare_ranger *r, const pare_values *v, int64_t from, int64_t n, float scale, int32_t zero)
+{
+    if (v->weight != NULL) return v->k->quant_sse_weighted(v->x + from, v->weight + from, n, scale, zero, r->umin, r->umax);
+    return v->k->quant_sse(v->x + from, n, scale, zero, r->umin, r->umax);
+}
+
 static const float *cut_of(const pare_values *v, int64_t i, int64_t *n)
 {
     *n = v->n - i * PARE_CUT < PARE_CUT ? v->n - i * PARE_CUT : PARE_CUT;
@@ -116,9 +122,9 @@ static pare_status sse_cut(void *arg, int64_t i, int worker, pare_err *err)
 {
     const values_job *job = arg;
     int64_t n;
-    const float *x = cut_of(job->v, i, &n);
     (void)worker, (void)err;
-    job->v->part[i] = job->v->k->quant_sse(x, n, job->scale, job->zero, job->r->umin, job->r->umax);
+    (void)cut_of(job->v, i, &n);
+    job->v->part[i] = sse_of(job->r, job->v, i * PARE_CUT, n, job->scale, job->zero);
     return PARE_OK;
 }
 
@@ -130,8 +136,8 @@ static pare_status block_sse(const pare_ranger *r, const pare_values *v, float s
     if (v->ctx == NULL) {
         for (int64_t i = 0; i < cuts; i++) {
             int64_t n;
-            const float *x = cut_of(v, i, &n);
-            *sse += v->k->quant_sse(x, n, scale, zero, r->umin, r->umax);
+            (void)cut_of(v, i, &n);
+            *sse += sse_of(r, v, i * PARE_CUT, n, scale, zero);
         }
         return PARE_OK;
     }

@@ -26,9 +26,9 @@ float pare_ranger_asymmetric(const pare_ranger *r, double lo, double hi, int32_t
 
 /*
  * Values of one block. ctx not NULL: long blocks are cut over its threads; part then holds 2 * pare_cuts(n) doubles.
- * The sums are the same either way.
+ * The sums are the same either way. weight: of each value's squared error in a search, NULL = 1.
  */
-typedef struct pare_values { const pare_kernels *k; const float *x; int64_t n; pare_ctx *ctx; double *part; } pare_values;
+typedef struct pare_values { const pare_kernels *k; const float *x; int64_t n; pare_ctx *ctx; double *part; const float *weight; } pare_values;
 /* Scale and zero point of a block, clipping search included. */
 pare_status pare_ranger_find(const pare_ranger *r, const pare_values *v, float *scale, int32_t *zero, pare_err *err);
 /* The same when max |x| (symmetric) or min and max (asymmetric) are already known. */
