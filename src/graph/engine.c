@@ -199,6 +199,39 @@ out:
     return st;
 }
 
+pare_status pare_engine_new_walked(pare_ctx *ctx, pare_graph *graph, const pare_gsource *source, const pare_engine_options *options, int64_t tokens,
+                                   bool sizes, pare_engine **out, pare_err *err)
+{
+    pare_status st;
+    pare_engine *e = blank(ctx, graph, source, options);
+    *out = NULL;
+    if (!e) {
+        pare_graph_free(graph);
+        if (source->close) source->close(source->user);
+        return pare_no_memory(err, "engine", sizeof *e);
+    }
+    e->walked = true;
+    PARE_TRY(prepare(e, err));
+    if (graph->encoder) {
+        e->encoder = blank(ctx, graph->encoder, source, options);
+        if (!e->encoder) PARE_FAIL(err, PARE_ERR_MEMORY, "out of memory: the encoder's engine");
+        e->encoder->inner = e->encoder->walked = true;
+        PARE_TRY(prepare(e->encoder, err));
+    }
+    for (pare_engine *x = e; x; x = x->encoder) {
+        if (tokens > x->ctx_len)
+            PARE_FAIL(err, PARE_ERR_USAGE, "texts of %lld tokens: the model reads at most %lld at once", (long long)tokens, (long long)x->ctx_len);
+        if (sizes) continue;
+        PARE_TRY(pare_plan_buffers(x, tokens, 1, x->graph->memory != PARE_G_NONE ? tokens : 0, err));
+        PARE_TRY(pare_engine_load_vectors(x, err));
+    }
+    *out = e;
+    return PARE_OK;
+out:
+    pare_engine_free(e);
+    return st;
+}
+
 void pare_engine_free(pare_engine *e)
 {
     if (!e) return;

@@ -74,6 +74,7 @@ struct pare_engine {
     pare_graph *graph;         /* owned, unless this is an encoder's engine inside another */
     pare_gsource source;
     bool inner;
+    bool walked;               /* run by a pare_walk: steps in graph order, weights loaded by it */
     pare_engine *encoder;
     pare_engine_options options;
     pare_observer observer;
@@ -107,6 +108,8 @@ struct pare_engine {
     PARE_VEC(pare_rope_table) ropes;
     PARE_VEC(pare_bias_table) biases;
     int32_t *node_table;       /* [nodes] index into ropes or biases, or -1 */
+    const int32_t *observed;   /* [n] while an observer looks at n rows of an expert: observed[i] / observed_top is the row of the text; else NULL */
+    int64_t observed_top;
 
     pare_kvcache *caches;      /* [graph->caches.n] */
     int64_t ctx_len;           /* positions a sequence may have */
@@ -119,7 +122,26 @@ struct pare_engine {
     pare_arena names;
 };
 
+/* engine.c */
+/*
+ * An engine for pare_walk: memory for one text of so many tokens (of an encoder-decoder: both halves), no matrices. sizes: not even that, for
+ * estimates. Takes graph and source over.
+ */
+pare_status pare_engine_new_walked(pare_ctx *ctx, pare_graph *graph, const pare_gsource *source, const pare_engine_options *options, int64_t tokens,
+                                   bool sizes, pare_engine **out, pare_err *err);
+
+/* engine_step.c */
+pare_status pare_engine_check_ids(const pare_engine *e, const int32_t *ids, int64_t n, pare_err *err);
+/* The chunk at hand is one text from position 0, all its rows wanted; at most cap_tokens. */
+pare_status pare_engine_set_text(pare_engine *e, const int32_t *ids, int64_t n, pare_err *err);
+pare_status pare_engine_run_step(pare_engine *e, const pare_estep *s, int64_t slot, pare_err *err);
+/* Logits (or hidden rows) of the chunk at hand, whose main part has run. The tail's weights are there. */
+pare_status pare_engine_give(pare_engine *e, pare_row_fn fn, void *user, pare_err *err);
+
 /* plan.c */
+/* Runs last, in blocks of wanted rows? */
+bool pare_node_is_tail(const pare_graph *g, const pare_gnode *node);
+bool pare_node_is_cross(const pare_gnode *node);
 pare_status pare_plan_steps(pare_engine *e, pare_err *err);                       /* steps and segments; once */
 /* Offsets and buffers for so many rows. Nothing changes when it fails. */
 pare_status pare_plan_buffers(pare_engine *e, int64_t tokens, int64_t sequences, int64_t memory, pare_err *err);
@@ -140,6 +162,9 @@ void pare_engine_slice_heads(pare_engine *e);                                   
 pare_status pare_engine_load(pare_engine *e, uint64_t limit, pare_err *err);
 pare_status pare_engine_segment_begin(pare_engine *e, int64_t segment, pare_err *err); /* its weights are there when this returns */
 pare_status pare_engine_segment_end(pare_engine *e, int64_t segment, pare_err *err);
+pare_status pare_engine_load_vectors(pare_engine *e, pare_err *err);
+pare_status pare_engine_load_matrix(pare_engine *e, pare_gw w, pare_err *err);    /* of the source */
+void pare_engine_drop_matrix(pare_engine *e, pare_gw w);
 void pare_engine_unload(pare_engine *e);                                          /* what is streamed and loaded now */
 void pare_engine_clear_weights(pare_engine *e);
 /* y [n, rows of the weight] = x W^T, for a weight with slice_rows. */

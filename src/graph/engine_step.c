@@ -81,7 +81,7 @@ pare_status pare_x_each(const pare_exec *x, int64_t rows, int64_t cols, pare_row
 
 /* -------------------------------------------------------------------------------------------------------------- segments */
 
-static pare_status run_step(pare_engine *e, const pare_estep *s, int64_t slot, pare_err *err)
+pare_status pare_engine_run_step(pare_engine *e, const pare_estep *s, int64_t slot, pare_err *err)
 {
     const pare_gnode *node = &e->graph->nodes.at[s->node];
     const double start = e->times ? pare_now() : 0;
@@ -96,7 +96,7 @@ static pare_status run_segment(pare_engine *e, int64_t index, int64_t slot, pare
 {
     const pare_segment *s = &e->segments.at[index];
     pare_status st = PARE_OK;
-    for (int64_t i = s->first; i < s->first + s->n && st == PARE_OK; i++) st = run_step(e, &e->steps.at[i], slot, err);
+    for (int64_t i = s->first; i < s->first + s->n && st == PARE_OK; i++) st = pare_engine_run_step(e, &e->steps.at[i], slot, err);
     return st;
 }
 
@@ -115,6 +115,17 @@ out:
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- chunks */
+
+typedef struct to_array { float *at; int64_t cols; } to_array;
+
+static pare_status copy_row(void *user, int64_t token, const float *row, pare_err *err)
+{
+    to_array *a = user;
+    (void)token, (void)err;
+    memcpy(a->at, row, (size_t)a->cols * sizeof *row);
+    a->at += a->cols;
+    return PARE_OK;
+}
 
 typedef struct sink {
     pare_row_fn row;       /* NULL: nobody looks */
@@ -223,9 +234,28 @@ out:
     return st;
 }
 
+pare_status pare_engine_set_text(pare_engine *e, const int32_t *ids, int64_t n, pare_err *err)
+{
+    const pare_batch b = { .n = n, .ids = ids };
+    const sink all = { .row = copy_row };
+    e->now[0] = 0;
+    e->next[0] = n;
+    cut_chunk(e, &b, 0, n, &all);
+    e->x.scratch = e->scratch;
+    return pare_tables_fill(e, err);
+}
+
+pare_status pare_engine_give(pare_engine *e, pare_row_fn fn, void *user, pare_err *err)
+{
+    const pare_graph *g = e->graph;
+    const sink out = { .row = fn, .user = user };
+    if (g->logits >= 0 && g->values.at[g->logits].shape[0] == PARE_DIM_WANTED) return give_logits(e, &out, err);
+    return give_rows(e, g->logits >= 0 ? g->logits : g->hidden_out, &out, err);
+}
+
 /* -------------------------------------------------------------------------------------------------------------- checking */
 
-static pare_status check_ids(const pare_engine *e, const int32_t *ids, int64_t n, pare_err *err)
+pare_status pare_engine_check_ids(const pare_engine *e, const int32_t *ids, int64_t n, pare_err *err)
 {
     for (int64_t t = 0; t < n; t++)
         if (ids[t] < 0 || ids[t] >= e->id_limit)
@@ -307,21 +337,10 @@ static pare_status run_batch(pare_engine *e, const pare_batch *b, sink *out, par
     pare_status st;
     if (b->n < 0 || b->n > INT32_MAX) return pare_fail(err, PARE_ERR_USAGE, "a step of %lld tokens", (long long)b->n);
     if (b->n == 0) return PARE_OK;
-    if ((st = check_ids(e, b->ids, b->n, err)) != PARE_OK) return st;
+    if ((st = pare_engine_check_ids(e, b->ids, b->n, err)) != PARE_OK) return st;
     st = e->graph->kind == PARE_G_DECODER ? run_decoder(e, b, out, err) : run_encoder(e, b, out, err);
     pare_engine_unload(e);
     return st;
-}
-
-typedef struct to_array { float *at; int64_t cols; } to_array;
-
-static pare_status copy_row(void *user, int64_t token, const float *row, pare_err *err)
-{
-    to_array *a = user;
-    (void)token, (void)err;
-    memcpy(a->at, row, (size_t)a->cols * sizeof *row);
-    a->at += a->cols;
-    return PARE_OK;
 }
 
 pare_status pare_engine_step_rows(pare_engine *e, const pare_batch *batch, pare_row_fn fn, void *user, pare_err *err)

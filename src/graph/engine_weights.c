@@ -92,6 +92,19 @@ static void drop_matrix(pare_engine *e, pare_eweight *x)
     if (e->source.drop) e->source.drop(e->source.user, &x->from);
 }
 
+pare_status pare_engine_load_matrix(pare_engine *e, pare_gw w, pare_err *err) { return load_matrix(e, &e->weights[w], err); }
+void pare_engine_drop_matrix(pare_engine *e, pare_gw w) { drop_matrix(e, &e->weights[w]); }
+
+pare_status pare_engine_load_vectors(pare_engine *e, pare_err *err)
+{
+    for (size_t i = 0; i < e->graph->weights.n; i++) {
+        pare_status st = e->graph->weights.at[i].role == PARE_GW_VECTOR ? load_vector(e, &e->weights[i], err) : PARE_OK;
+        if (st == PARE_OK) st = pare_check_cancel(e->ctx, err);
+        if (st != PARE_OK) return st;
+    }
+    return PARE_OK;
+}
+
 /* --------------------------------------------------------------------------------------------------------------- budget */
 
 /* May b run right after a? */

@@ -23,6 +23,8 @@ static void clear_slot(pare_kvslot *s)
     *s = (pare_kvslot){ 0 };
 }
 
+void pare_kv_forget(pare_kvcache *c, int64_t slot) { clear_slot(&c->slots[slot]); }
+
 void pare_kv_clear(pare_kvcache *c)
 {
     for (int64_t i = 0; c->slots && i < c->n_slots; i++) clear_slot(&c->slots[i]);

@@ -33,6 +33,7 @@ void pare_kv_clear(pare_kvcache *c);
 bool pare_kv_bytes(const pare_kvcache *c, int64_t positions, uint64_t *bytes);
 /* Room for `positions` of a slot; what was there is lost when it has to grow. */
 pare_status pare_kv_reserve(pare_kvcache *c, int64_t slot, int64_t positions, pare_err *err);
+void pare_kv_forget(pare_kvcache *c, int64_t slot); /* gives the slot's memory back */
 /* Rows of one head: k [n] rows k_stride apart, v likewise, to positions pos ... pos + n - 1. */
 void pare_kv_write(const pare_kvcache *c, const pare_kernels *kernels, int64_t slot, int64_t head, int64_t pos, int64_t n, const float *k, int64_t k_stride,
                    const float *v, int64_t v_stride);

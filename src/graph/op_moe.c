@@ -122,6 +122,8 @@ static pare_status run_expert(pare_exec *x, const pare_gnode *node, const moe_ru
                 s->rows[n++] = (int32_t)(t * m->top + i);
             }
     if (!n) goto out;
+    x->engine->observed = s->rows;
+    x->engine->observed_top = m->top;
     PARE_TRY(pare_linear_forward(x->ctx, gate_up_w, 2, x->compute, n, s->gathered, s->in, (float *[]){ s->gate, s->up }, (int64_t[]){ m->ffn, m->ffn }, x->ws, err));
     PARE_TRY(pare_x_observe(x, node, w0, node->w[w0], n, s->gathered, s->gate, err));
     PARE_TRY(pare_x_observe(x, node, w0 + 1, node->w[w0 + 1], n, s->gathered, s->up, err));
@@ -133,6 +135,7 @@ static pare_status run_expert(pare_exec *x, const pare_gnode *node, const moe_ru
         s->k->scale_add_f32(to, s->down + i * s->in, s->weight[s->rows[i]], to, s->in);
     }
 out:
+    x->engine->observed = NULL;
     return st;
 }
 

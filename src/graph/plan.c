@@ -24,7 +24,7 @@ static pare_part part_of(const pare_graph *g, const pare_gnode *node)
     return PARE_PART_MAIN;
 }
 
-static bool is_cross(const pare_gnode *node) { return node->op == &pare_gop_attention && ((const pare_attention *)node->attr)->cross; }
+bool pare_node_is_cross(const pare_gnode *node) { return node->op == &pare_gop_attention && ((const pare_attention *)node->attr)->cross; }
 
 /* Weights of the segment's nodes, each once. */
 static pare_status note_weights(pare_engine *e, pare_segment *s, const pare_gnode *node, uint8_t *seen, pare_err *err)
@@ -62,12 +62,30 @@ static pare_status add_stores(pare_engine *e, pare_gv made, uint8_t *seen, pare_
     const pare_graph *g = e->graph;
     for (size_t i = 0; i < g->nodes.n; i++) {
         const pare_gnode *a = &g->nodes.at[i];
-        if (!is_cross(a)) continue;
+        if (!pare_node_is_cross(a)) continue;
         const pare_gv later = a->in[1] > a->in[2] ? a->in[1] : a->in[2];
         pare_status st = later == made ? add_step(e, PARE_PART_MEMORY, (int32_t)i, true, seen, err) : PARE_OK;
         if (st != PARE_OK) return st;
     }
     return PARE_OK;
+}
+
+bool pare_node_is_tail(const pare_graph *g, const pare_gnode *node) { return part_of(g, node) == PARE_PART_TAIL; }
+
+/* For a walk: in graph order, keys and values of an encoder's rows stored just before they are used. */
+static pare_status plan_walk(pare_engine *e, uint8_t *seen, pare_err *err)
+{
+    const pare_graph *g = e->graph;
+    pare_status st = PARE_OK;
+    for (int tail = 0; tail < 2; tail++)
+        for (size_t i = 0; i < g->nodes.n && st == PARE_OK; i++) {
+            const pare_gnode *node = &g->nodes.at[i];
+            const pare_part part = tail ? PARE_PART_TAIL : PARE_PART_MAIN;
+            if (pare_node_is_tail(g, node) != (tail == 1)) continue;
+            if (pare_node_is_cross(node)) st = add_step(e, part, (int32_t)i, true, seen, err);
+            if (st == PARE_OK) st = add_step(e, part, (int32_t)i, false, seen, err);
+        }
+    return st;
 }
 
 pare_status pare_plan_steps(pare_engine *e, pare_err *err)
@@ -76,6 +94,10 @@ pare_status pare_plan_steps(pare_engine *e, pare_err *err)
     pare_status st = PARE_OK;
     uint8_t *seen = pare_alloc_zero(g->weights.n + 1, 1);
     if (!seen) return pare_no_memory(err, "engine", g->weights.n);
+    if (e->walked) {
+        st = plan_walk(e, seen, err);
+        goto out;
+    }
     if (g->memory != PARE_G_NONE) PARE_TRY(add_stores(e, g->memory, seen, err));
     for (pare_part part = 0; part < PARE_PARTS; part++)
         for (size_t i = 0; i < g->nodes.n; i++) {
@@ -138,7 +160,7 @@ static void find_last(layout *l)
         const pare_gnode *node = &g->nodes.at[s->node];
         const bool tail = part_of(g, node) == PARE_PART_TAIL;
         for (int k = 0; k < node->n_in; k++) {
-            if (!s->store && is_cross(node) && k > 0) continue; /* kept by the store step */
+            if (!s->store && pare_node_is_cross(node) && k > 0) continue; /* kept by the store step */
             const pare_gvalue *v = pare_g_value(g, node->in[k]);
             l->last[node->in[k]] = tail && (v->node < 0 || part_of(g, &g->nodes.at[v->node]) != PARE_PART_TAIL) ? end : i;
         }

@@ -67,8 +67,11 @@ typedef struct pare_walk_memory {
     uint64_t vectors;             /* norms and biases */
     double macs;                  /* multiply-adds of linear layers and attention in one stream */
 } pare_walk_memory;
-void pare_walk_get_memory(const pare_walk *w, pare_walk_memory *out);
-/* The same before there are states: what a walk over n texts of `tokens` would take. Borrows the graph; source is only asked for sizes. */
+pare_status pare_walk_get_memory(const pare_walk *w, pare_walk_memory *out, pare_err *err);
+/*
+ * The same before there are states: what a walk over n texts of `tokens` would take. Takes graph and source over, which is only
+ * asked for sizes.
+ */
 pare_status pare_walk_estimate(pare_ctx *ctx, pare_graph *graph, const pare_gsource *source, int64_t n_texts, int64_t tokens, const pare_walk_options *options,
                                pare_walk_memory *out, pare_err *err);
 

@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "file/file.h"
 #include "graph/graph.h"
+#include "graph/walk.h"
 #include "layout/layout.h"
 #include "num/num.h"
 
@@ -81,6 +82,11 @@ pare_status pare_model_graph(const pare_jval *config, const char *where, const p
 pare_status pare_model_source(pare_ctx *ctx, const pare_weights *weights, pare_dtype dtype, pare_gsource *out, pare_err *err);
 /* Both, and the engine. dtype: float matrices are held in it (f32, f16, bf16); NONE = as stored, in place. */
 pare_status pare_model_engine(pare_ctx *ctx, const pare_weights *weights, pare_dtype dtype, const pare_engine_options *options, pare_engine **out, pare_err *err);
+/* Both, and a walk (graph/walk.h): float matrices as stored. */
+pare_status pare_model_walk(pare_ctx *ctx, const pare_weights *weights, const pare_walk_text *texts, int64_t n_texts, const pare_walk_options *options,
+                            pare_walk **out, pare_err *err);
+pare_status pare_model_walk_estimate(pare_ctx *ctx, const pare_weights *weights, int64_t n_texts, int64_t tokens, const pare_walk_options *options,
+                                     pare_walk_memory *out, pare_err *err);
 
 /* The first of the alternatives under which the checkpoint holds "<prefix><name>"; without names: the first. NULL-terminated. */
 const char *pare_g_prefix(const pare_gnames *names, const char *const *alternatives, const char *name);

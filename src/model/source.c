@@ -341,22 +341,45 @@ static pare_status companion(void *user, const char *file, pare_jdoc **out, pare
     return st;
 }
 
-pare_status pare_model_engine(pare_ctx *ctx, const pare_weights *weights, pare_dtype dtype, const pare_engine_options *options, pare_engine **out, pare_err *err)
+/* Graph and source of a checkpoint. */
+static pare_status make_parts(pare_ctx *ctx, const pare_weights *weights, pare_dtype dtype, pare_graph **graph, pare_gsource *s, pare_err *err)
 {
-    pare_graph *graph = NULL;
-    pare_gsource s = { 0 };
     const pare_store *store = weights->store;
     const char *where = store->n_files ? store->files[0].name : "model";
     const pare_gnames names = { .has = has, .user = (void *)weights, .json = companion };
     pare_status st;
-    *out = NULL;
     if (!store->config) return pare_fail(err, PARE_ERR_FORMAT, "%s: there is no config.json beside it, and running a model needs its architecture", where);
     if (weights->unread)
         return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: quantized as %s, which this version does not read", where, weights->unread);
-    if ((st = pare_model_graph(pare_jdoc_root(store->config), "config.json", &names, &graph, err)) != PARE_OK) return st;
-    if ((st = pare_model_source(ctx, weights, dtype, &s, err)) != PARE_OK) {
-        pare_graph_free(graph);
-        return st;
-    }
-    return pare_engine_new(ctx, graph, &s, options, out, err);
+    if ((st = pare_model_graph(pare_jdoc_root(store->config), "config.json", &names, graph, err)) != PARE_OK) return st;
+    if ((st = pare_model_source(ctx, weights, dtype, s, err)) != PARE_OK) pare_graph_free(*graph);
+    return st;
+}
+
+pare_status pare_model_engine(pare_ctx *ctx, const pare_weights *weights, pare_dtype dtype, const pare_engine_options *options, pare_engine **out, pare_err *err)
+{
+    pare_graph *graph = NULL;
+    pare_gsource s = { 0 };
+    *out = NULL;
+    pare_status st = make_parts(ctx, weights, dtype, &graph, &s, err);
+    return st == PARE_OK ? pare_engine_new(ctx, graph, &s, options, out, err) : st;
+}
+
+pare_status pare_model_walk(pare_ctx *ctx, const pare_weights *weights, const pare_walk_text *texts, int64_t n_texts, const pare_walk_options *options, pare_walk **out,
+                            pare_err *err)
+{
+    pare_graph *graph = NULL;
+    pare_gsource s = { 0 };
+    *out = NULL;
+    pare_status st = make_parts(ctx, weights, PARE_DTYPE_NONE, &graph, &s, err);
+    return st == PARE_OK ? pare_walk_new(ctx, graph, &s, texts, n_texts, options, out, err) : st;
+}
+
+pare_status pare_model_walk_estimate(pare_ctx *ctx, const pare_weights *weights, int64_t n_texts, int64_t tokens, const pare_walk_options *options,
+                                     pare_walk_memory *out, pare_err *err)
+{
+    pare_graph *graph = NULL;
+    pare_gsource s = { 0 };
+    pare_status st = make_parts(ctx, weights, PARE_DTYPE_NONE, &graph, &s, err);
+    return st == PARE_OK ? pare_walk_estimate(ctx, graph, &s, n_texts, tokens, options, out, err) : st;
 }
