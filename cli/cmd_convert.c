@@ -18,7 +18,7 @@ static int run(cli *c) {
     if (pare_convert_model(c->ctx, model, out, dequantize, &o, &r, &c->err) != PARE_OK)
         code = cli_fail(c, &c->err);
     else if (c->json)
-        code = cli_job_json(c, &r, NULL, true);
+        code = cli_job_json(c, &r, NULL, NULL, NULL, true);
     else {
         cli_progress_end();
         cli_format_bytes(r.input_bytes, from);

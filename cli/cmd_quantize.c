@@ -2,6 +2,9 @@
 /* pare quantize MODEL -o OUT: the main job. */
 #include <math.h>
 
+#include <stdlib.h>
+
+#include "assess.h"
 #include "cli.h"
 #include "job.h"
 
@@ -17,7 +20,7 @@ static void print_summary(const pare_job_result *r, const char *out, bool dry) {
     if (!dry) cli_print("details of every tensor: %s/pare.json\n", out);
 }
 
-int cli_job_json(const cli *c, const pare_job_result *r, const pare_table *plan, bool dry) {
+int cli_job_json(const cli *c, const pare_job_result *r, const pare_table *plan, const pare_assessment *a, const pare_assess_options *assess, bool dry) {
     pare_json *j = NULL;
     pare_err err = {0};
     if (pare_json_new(2, &j, &err) != PARE_OK) return cli_fail(c, &err);
@@ -31,6 +34,7 @@ int cli_job_json(const cli *c, const pare_job_result *r, const pare_table *plan,
     pare_json_real(j, "seconds", r->seconds);
     pare_json_int(j, "peak_rss_bytes", (int64_t)r->peak_rss_bytes);
     if (plan) pare_json_table(j, "plan", plan);
+    if (a) pare_assess_json(j, "evaluation", a, assess);
     pare_json_end(j);
     return cli_print_json(c, j);
 }
@@ -62,13 +66,49 @@ bool cli_job_options(cli *c, pare_quantize_options *o) {
     return true;
 }
 
+/* After the job: the result against the original, into pare.json. */
+static int evaluate(cli *c, const char *model, const char *out, const pare_assess_options *o, pare_assessment *a) {
+    if (pare_assess(c->ctx, model, out, o, a, &c->err) == PARE_OK && pare_assess_record(out, a, o, &c->err) == PARE_OK) return 0;
+    const int code = cli_fail(c, &c->err);
+    cli_warn(c, "%s: is complete, but was not evaluated", out);
+    return code;
+}
+
+static int print_evaluation(cli *c, const pare_assessment *a) {
+    pare_table *t = NULL;
+    const int code = pare_assess_table(a, &t, &c->err) == PARE_OK ? cli_print_table(c, t) : cli_fail(c, &c->err);
+    pare_table_free(t);
+    return code;
+}
+
+static int quantize(cli *c, const char *model, const char *out, const pare_quantize_options *o, const pare_assess_options *assess) {
+    pare_job_result r;
+    pare_assessment a;
+    pare_table *plan = NULL;
+    const bool measured = assess && !o->dry_run;
+    int code = 0;
+    if (assess && pare_assess_check(c->ctx, model, assess, &c->err) != PARE_OK) return cli_fail(c, &c->err);
+    if (pare_quantize_model(c->ctx, model, out, o, &r, o->dry_run ? &plan : NULL, &c->err) != PARE_OK) return cli_fail(c, &c->err);
+    if (measured) code = evaluate(c, model, out, assess, &a);
+    cli_progress_end();
+    if (!code && c->json)
+        code = cli_job_json(c, &r, plan, measured ? &a : NULL, assess, o->dry_run);
+    else if (!code) {
+        if (plan) code = cli_print_table(c, plan);
+        if (!c->quiet) print_summary(&r, out, o->dry_run);
+        if (measured && !code) code = print_evaluation(c, &a);
+    }
+    pare_table_free(plan);
+    return code;
+}
+
 static int run(cli *c) {
     static const char *const later[] = {"calibration", "samples", "seq-len", "report"};
     pare_quantize_options o;
-    pare_job_result r;
-    pare_table *plan = NULL;
-    const char *out = cli_text(c, "output");
-    int code;
+    pare_assess_options assess;
+    const char *out = cli_text(c, "output"), *file = cli_text(c, "evaluate"), *model;
+    char *text = NULL;
+    int code = 1;
     for (int i = 0; i < 4; i++)
         if (cli_has(c, later[i])) {
             snprintf(c->err.text, sizeof c->err.text, "--%s: this version has no %s; its methods need no data", later[i], i < 3 ? "calibration" : "HTML reports");
@@ -77,19 +117,10 @@ static int run(cli *c) {
         }
     if (!out && !cli_has(c, "dry-run")) return cli_usage(c, "needs -o OUT");
     if (!cli_job_options(c, &o)) return 2;
-    const char *model = cli_model_path(c, c->argv[0]);
-    if (!model) return 1;
-    if (pare_quantize_model(c->ctx, model, out ? out : "OUT", &o, &r, o.dry_run ? &plan : NULL, &c->err) != PARE_OK)
-        code = cli_fail(c, &c->err);
-    else if (c->json)
-        code = cli_job_json(c, &r, plan, o.dry_run);
-    else {
-        cli_progress_end();
-        code = plan ? cli_print_table(c, plan) : 0;
-        if (!c->quiet) print_summary(&r, out ? out : "OUT", o.dry_run);
-    }
-    pare_table_free(plan);
+    if (file && !cli_assess_options(c, file, &assess, &text, &code)) return code;
+    if ((model = cli_model_path(c, c->argv[0])) != NULL) code = quantize(c, model, out ? out : "OUT", &o, file ? &assess : NULL);
     pare_free((void *)model);
+    free(text);
     return code;
 }
 
@@ -115,6 +146,8 @@ static const cli_flag flags[] = {
     {"calibration", 0, "FILE", "text for methods that look at activations (none in this version)", false},
     {"samples", 0, "N", "calibration windows", false},
     {"seq-len", 0, "L", "tokens per calibration window", false},
+    {"evaluate", 0, "TEXT", "then measure the result against the original on this text; kept in pare.json", false},
+    CLI_ASSESS_FLAGS,
     {"report", 0, "FILE", "HTML report (not in this version)", false},
     {0},
 };
@@ -127,5 +160,6 @@ const cli_command cli_cmd_quantize = {
                "hashes and the error of every tensor. An interrupted run leaves OUT.partial; --resume goes on with it.\n\n"
                "  pare quantize MODEL -o small --scheme W4A16\n"
                "  pare quantize MODEL -o small --scheme W4A16_ASYM:g64 --format awq\n"
+               "  pare quantize MODEL -o small --scheme W4A16 --evaluate wiki.txt --windows 20\n"
                "  pare quantize MODEL -o small --bits 3 --group-size 64 --clip mse --ignore 'model.layers.0.*'",
     .flags = flags, .min_args = 1, .max_args = 1, .method_options_of = "quantize", .run = run};

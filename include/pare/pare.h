@@ -559,6 +559,53 @@ typedef struct pare_bench_result {
 /** Prefill and decode of random tokens. */
 PARE_API pare_status pare_bench(pare_session *s, const pare_bench_options *options, pare_bench_result *out, pare_err *err);
 
+/** What pare_assess() measures on, and how. */
+typedef struct pare_assess_options {
+    const char *hub_cache;      /**< for Hub ids, or NULL */
+    const char *text;           /**< `bytes` of UTF-8; encoders: a text a line */
+    size_t bytes;
+    const char *name;           /**< of the text, for the record */
+    const char *protocol;       /**< as in pare_eval_options */
+    int64_t ctx, windows;
+    pare_compute compute;       /**< of the smaller model; the original is always exact where it is the truth to compare with */
+    uint64_t memory;            /**< limit for each of the two, 0 = none */
+    bool no_speed;              /**< tokens a second are not measured */
+} pare_assess_options;
+/** One model before and after. */
+typedef struct pare_assessment {
+    bool encoder;
+    pare_eval_result eval;             /**< decoders; perplexity_ref is the original's */
+    pare_similarity_result similarity; /**< encoders */
+    uint64_t bytes_before, bytes_after; /**< weight files */
+    double prefill_before, prefill_after, decode_before, decode_after; /**< tokens a second, 0 = not measured */
+} pare_assessment;
+/** Can MODEL be evaluated on a text at all? The question to ask before hours of work. */
+PARE_API pare_status pare_assess_check(pare_ctx *ctx, const char *model, const pare_assess_options *options, pare_err *err);
+/** Perplexity, KL divergence, agreement, bytes and speed of `after` against `before`. */
+PARE_API pare_status pare_assess(pare_ctx *ctx, const char *before, const char *after, const pare_assess_options *options, pare_assessment *out, pare_err *err);
+/** For people: measure, before, after, ratio, unit, as text. */
+PARE_API pare_status pare_assess_table(const pare_assessment *a, pare_table **out, pare_err *err);
+typedef struct pare_json pare_json; /**< <pare/report.h> */
+/** The same for programs: one object. */
+PARE_API void pare_assess_json(pare_json *j, const char *key, const pare_assessment *a, const pare_assess_options *options);
+/** Puts it into folder/pare.json as "evaluation", in the place of an earlier one; atomic. */
+PARE_API pare_status pare_assess_record(const char *folder, const pare_assessment *a, const pare_assess_options *options, pare_err *err);
+
+typedef struct pare_compare_methods_options {
+    const char *const *methods;        /**< n_methods of METHOD[:KEY=VALUE,...][@SCHEME]; those with a scheme of their own are measured once */
+    size_t n_methods;
+    const int *bits;                   /**< n_bits */
+    size_t n_bits;
+    int64_t group_size;                /**< 0 = 128 */
+    bool per_channel, asymmetric;
+    const char *folder;                /**< where the models are made, a folder each */
+    bool keep;                         /**< they stay */
+    pare_quantize_options quantize;    /**< format, calibration, ignore ...; method, scheme and set are given by the list */
+    pare_assess_options assess;
+} pare_compare_methods_options;
+/** A row a way: method, scheme, bits_per_weight, bytes, sqnr_db, perplexity, kl_mean, kl_p99, top1_agreement, decode_tokens_per_s, seconds, note. */
+PARE_API pare_status pare_compare_methods(pare_ctx *ctx, const char *model, const pare_compare_methods_options *options, pare_table **out, pare_err *err);
+
 /** What this machine can do, measured now in about a second: read bandwidth and peak arithmetic with one and with all threads. */
 typedef struct pare_machine { double read_bytes_per_s[2], f32_flops[2], int8_ops[2], bf16_flops[2]; /**< [0] one thread, [1] all; 0 = not there */ } pare_machine;
 PARE_API pare_status pare_measure_machine(pare_ctx *ctx, pare_machine *out, pare_err *err);

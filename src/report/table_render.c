@@ -36,7 +36,7 @@ static int needed_decimals(const pare_table *t, int column, int decimals) {
     return need;
 }
 
-/* Five significant digits for the largest value, at least two for the smallest; beyond six decimals exponents read better. */
+/* Five significant digits for the largest value, three for the smallest, two where six decimals allow no more; beyond six decimals exponents read better. */
 static real_style choose_style(const pare_table *t, int column) {
     double least = INFINITY, most = 0;
     for (int64_t row = 0; row < t->rows; row++) {
@@ -49,7 +49,7 @@ static real_style choose_style(const pare_table *t, int column) {
     if (most >= 1e9) return (real_style){-1};
     const int high = (int)floor(log10(most)), low = (int)floor(log10(least));
     int decimals = high < 0 ? 5 : high < 4 ? 4 - high : 0;
-    if (decimals < 1 - low) decimals = 1 - low;
+    if (decimals < 2 - low) decimals = 2 - low > 6 ? 1 - low : 2 - low;
     if (decimals > 6) return (real_style){-1};
     return (real_style){needed_decimals(t, column, decimals)};
 }
