@@ -88,6 +88,11 @@ typedef struct pare_method {
 } pare_method;
 const pare_method *pare_method_find(const char *name);   /* NULL when unknown */
 const pare_method *const *pare_methods(void);            /* NULL-terminated */
+/*
+ * One whole matrix by any method: its layer() where it has one, else rows() piece by piece, else (schemes whose blocks cross rows) the quantizer. stats may
+ * be NULL for methods that need none. fold() is not called. NaN or Inf in w: PARE_ERR_DATA.
+ */
+pare_status pare_method_apply(pare_ctx *ctx, const pare_method *m, const pare_layer_job *job, pare_layer_result *out, pare_err *err);
 /* Needs statistics of inputs? */
 static inline bool pare_method_is_calibrated(const pare_method *m) { return m->needs != PARE_NEEDS_NOTHING || m->fold != NULL; }
 #endif
