@@ -149,19 +149,19 @@ typedef struct quant_work {
     bool streamed;                /* part 0 goes out chunk by chunk */
     size_t last_bytes;            /* of the last chunk, which is emitted with the other parts */
     uint8_t *scratch; size_t scratch_n; /* per worker */
-    uint8_t *codes; float *scales; int32_t *zeros; /* once: of the whole layer */
+    uint8_t *codes; float *scales, *fzeros; int32_t *zeros; /* once: of the whole layer */
     pare_row_error *error;        /* per piece of the chunk */
     int64_t *nonfinite;
 } quant_work;
 
 /* A worker's memory: codes, scales, zeros, f32 rows (quantized or repaired source), quantizer's own. */
-typedef struct worker_memory { uint8_t *codes; float *scales; int32_t *zeros; float *x, *y; void *own; } worker_memory;
+typedef struct worker_memory { uint8_t *codes; float *scales, *fzeros; int32_t *zeros; float *x, *y; void *own; } worker_memory;
 
 static size_t up64(size_t n) { return (n + 63) & ~(size_t)63; }
 
 static size_t worker_bytes(const quant_work *q) {
     const size_t cells = (size_t)(q->piece * q->item->cols), scales = (size_t)(q->piece * q->groups);
-    return up64(cells) + 2 * up64(scales * 4) + up64(cells * 4) + up64((size_t)q->item->cols * 4) + up64(q->item->method->scratch(&q->item->scheme, q->item->cols));
+    return up64(cells) + 3 * up64(scales * 4) + up64(cells * 4) + up64((size_t)q->item->cols * 4) + up64(q->item->method->scratch(&q->item->scheme, q->item->cols));
 }
 
 static worker_memory memory_of(const quant_work *q, int worker) {
@@ -171,6 +171,7 @@ static worker_memory memory_of(const quant_work *q, int worker) {
     m.codes = p, p += up64(cells);
     m.scales = (float *)(void *)p, p += up64(scales * 4);
     m.zeros = (int32_t *)(void *)p, p += up64(scales * 4);
+    m.fzeros = (float *)(void *)p, p += up64(scales * 4);
     m.x = (float *)(void *)p, p += up64(cells * 4);
     m.y = (float *)(void *)p, p += up64((size_t)q->item->cols * 4);
     m.own = p;
@@ -234,10 +235,16 @@ static pare_status quantize_rows(const quant_work *q, int64_t row, int64_t rows,
     return st;
 }
 
-static pare_status pack_rows(const quant_work *q, int64_t row, int64_t rows, const uint8_t *codes, const float *scales, const int32_t *zeros, pare_err *err) {
+/* in: codes, scales and what belongs to them, of rows [row, row + rows). */
+static pare_status pack_rows(const quant_work *q, int64_t row, int64_t rows, pare_pack_in in, pare_err *err) {
     const pare_plan_item *item = q->item;
-    const pare_pack_in in = {.scheme = &item->scheme, .rows_total = item->rows, .cols = item->cols, .ndim = item->ndim, .shape = item->shape, .row0 = row, .rows = rows,
-                             .codes = codes, .scales = scales, .zeros = zeros};
+    in.scheme = &item->scheme;
+    in.rows_total = item->rows;
+    in.cols = item->cols;
+    in.ndim = item->ndim;
+    in.shape = item->shape;
+    in.row0 = row;
+    in.rows = rows;
     uint8_t *dst[PARE_MAX_PARTS];
     for (int p = 0; p < item->n_parts; p++) dst[p] = q->dst[p] + pare_part_offset(&item->parts[p], row);
     if (q->streamed) dst[0] -= pare_part_offset(&item->parts[0], q->row0);
@@ -248,18 +255,19 @@ static pare_status quant_piece(void *arg, int64_t i, int worker, pare_err *err) 
     quant_work *q = arg;
     const int64_t row = q->row0 + i * q->piece, left = q->row0 + q->rows - row, rows = left < q->piece ? left : q->piece;
     const worker_memory m = memory_of(q, worker);
-    pare_rows_out out = {.codes = m.codes, .scales = m.scales, .zeros = m.zeros};
+    pare_rows_out out = {.codes = m.codes, .scales = m.scales, .zeros = m.zeros, .fzeros = m.fzeros};
     if (q->once) {
         out.codes = q->codes + row * q->item->cols;
         out.scales = q->scales + row * q->groups;
         out.zeros = q->zeros + row * q->groups;
+        out.fzeros = q->fzeros + row * q->groups;
     }
     pare_status st = quantize_rows(q, row, rows, &m, &out, err);
     if (st == PARE_OK && q->shifted && out.nonfinite == 0 && (st = load_f32(q, row, rows, m.x, err)) == PARE_OK) measure_shifted(q, rows, &m, &out);
     q->error[i] = out.error;
     q->nonfinite[i] = out.nonfinite;
     if (st == PARE_OK && !q->once && (out.nonfinite == 0 || q->s->options.allow_nonfinite))
-        st = pack_rows(q, row, rows, out.codes, out.scales, out.zeros, err);
+        st = pack_rows(q, row, rows, (pare_pack_in){.codes = out.codes, .scales = out.scales, .zeros = out.zeros, .fzeros = out.fzeros, .global_scale = 1.0f}, err);
     return st;
 }
 
@@ -317,7 +325,8 @@ static pare_status run_chunks(quant_work *q, const pare_plan_step *step, int64_t
     }
     if (nonfinite && !q->s->options.allow_nonfinite) return bad_values(q->item->name, nonfinite, err);
     if (nonfinite) pare_log(q->s->ctx, PARE_LOG_WARNING, "%s: %lld values that are not finite were replaced", q->item->name, (long long)nonfinite);
-    if (q->once) return pack_rows(q, 0, q->item->rows, q->codes, q->scales, q->zeros, err);
+    if (q->once)
+        return pack_rows(q, 0, q->item->rows, (pare_pack_in){.codes = q->codes, .scales = q->scales, .zeros = q->zeros, .fzeros = q->fzeros, .global_scale = 1.0f}, err);
     return PARE_OK;
 }
 
@@ -346,8 +355,9 @@ static pare_status place_work(quant_work *q, int64_t chunk_pieces, pare_err *err
         q->codes = pare_alloc_aligned(64, (size_t)(item->rows * item->cols));
         q->scales = pare_alloc_zero(scales, sizeof *q->scales);
         q->zeros = pare_alloc_zero(scales, sizeof *q->zeros);
+        q->fzeros = pare_alloc_zero(scales, sizeof *q->fzeros);
     }
-    if (!q->scratch || !q->error || !q->nonfinite || (q->once && (!q->codes || !q->scales || !q->zeros)))
+    if (!q->scratch || !q->error || !q->nonfinite || (q->once && (!q->codes || !q->scales || !q->zeros || !q->fzeros)))
         return pare_no_memory(err, item->name, q->scratch_n);
     return PARE_OK;
 }
@@ -357,8 +367,23 @@ static void clear_work(quant_work *q) {
     pare_dealloc_aligned(q->codes);
     pare_dealloc(q->scales);
     pare_dealloc(q->zeros);
+    pare_dealloc(q->fzeros);
     pare_dealloc(q->error);
     pare_dealloc(q->nonfinite);
+}
+
+/* The method's own work on a whole layer, else the quantizer's. */
+static pare_status whole_layer(const quant_work *q, const int64_t shape[2], float *x, pare_qtensor **t, pare_err *err) {
+    const pare_plan_item *item = q->item;
+    if (item->method->layer) {
+        const pare_layer_job job = {.name = item->name, .scheme = &item->scheme, .rows = shape[0], .cols = shape[1], .w = x};
+        pare_layer_result result = {0};
+        const pare_status st = item->method->layer(q->s->ctx, &job, &result, err);
+        *t = result.q;
+        return st;
+    }
+    const pare_status st = pare_qtensor_new(&item->scheme, 2, shape, t, err);
+    return st == PARE_OK ? pare_quantizer_for(&item->scheme)->quantize(q->s->ctx, x, NULL, NULL, *t, err) : st;
 }
 
 /* Schemes whose scale is shared across rows: the layer in f32, quantized as a whole, packed in one call. */
@@ -381,8 +406,7 @@ static pare_status quantize_whole(quant_work *q, const pare_plan_step *step, par
         goto out;
     }
     if (bad) repair(x, item->rows, item->cols);
-    PARE_TRY(pare_qtensor_new(&item->scheme, 2, shape, &t, err));
-    PARE_TRY(pare_quantizer_for(&item->scheme)->quantize(q->s->ctx, x, NULL, NULL, t, err));
+    PARE_TRY(whole_layer(q, shape, x, &t, err));
     for (int64_t r = 0; r < item->rows; r++) {
         pare_row_error e;
         PARE_TRY(pare_qtensor_dequant_rows(q->s->ctx->kernels, t, r, 1, row, err));
@@ -390,7 +414,8 @@ static pare_status quantize_whole(quant_work *q, const pare_plan_step *step, par
         pare_row_error_add(&item->error, &e);
     }
     PARE_TRY(place_parts(q, &held, err));
-    PARE_TRY(pack_rows(q, 0, item->rows, t->codes, t->scales, t->zeros, err));
+    PARE_TRY(pack_rows(q, 0, item->rows, (pare_pack_in){.codes = t->codes, .scales = t->scales, .zeros = t->zeros, .fzeros = t->fzeros,
+                                                        .global_scale = t->global_scale, .nested = t->nested, .g_idx = t->g_idx, .input_scale = t->input_scale}, err));
     PARE_TRY(emit_parts(q->s, q, step, &held, err));
 out:
     pare_dealloc_aligned(held);
@@ -430,7 +455,7 @@ static pare_status emit_quantized(pare_stream *s, const pare_plan_step *step, co
     pare_status st = PARE_OK;
     q.item->error = (pare_row_error){0};
     if (is_plain(w) && (st = pare_store_data(s->weights->store, w->tensor, &q.data, err)) != PARE_OK) return st;
-    st = pare_scheme_row_local(&q.item->scheme) ? quantize_streamed(&q, step, err) : quantize_whole(&q, step, err);
+    st = pare_scheme_row_local(&q.item->scheme, q.item->cols) ? quantize_streamed(&q, step, err) : quantize_whole(&q, step, err);
     q.item->measured = st == PARE_OK;
     if (q.data) pare_store_release(s->weights->store, w->tensor);
     return st;

@@ -20,6 +20,17 @@ typedef struct pare_row_quant {
     int umin, umax;        /* clamp range of codes */
 } pare_row_quant;
 
+/*
+ * Sixteen values a 4-bit code can stand for: W = value[code] * scale. The code of x is code[k], k = how many of the 15 cuts, ascending, are below
+ * t = x / scale, or with `reciprocal` t = x * (1 / max(scale, 1e-38)), as bitsandbytes has it. A cut is the last t that goes down.
+ */
+typedef struct pare_table16 { float value[16], cut[15]; uint8_t code[16]; bool reciprocal; } pare_table16;
+/* v = value of the code of x: weighted sums of x * v and v * v */
+typedef struct pare_table_sums { double xv, vv; } pare_table_sums;
+
+/* For codes u of W = (u - zero) * scale with a float zero: weighted sums of 1, u, u^2, x, x u, x^2 */
+typedef struct pare_zero_sums { double w, u, uu, x, xu, xx; } pare_zero_sums;
+
 /* Sums of one row or block, canonical order; signal and noise in f64. */
 typedef struct pare_row_error { double signal, noise, cross, abs_sum, max_abs; double dq2; } pare_row_error;
 

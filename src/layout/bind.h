@@ -89,6 +89,8 @@ bool pare_scheme_per_row(const pare_scheme *s);
 bool pare_scheme_grouped(const pare_scheme *s, int ndim);
 /* Groups per row of a channel, group or tensor scheme. */
 int64_t pare_scheme_groups(const pare_scheme *s, int64_t cols);
+/* Integers with whole zero points or 8-bit floats, scales in f32, f16 or bf16: what layouts store that know no other codes. */
+bool pare_scheme_plain(const pare_scheme *s);
 /* The group_size member that most formats share: -1 = per channel. */
 int64_t pare_scheme_group_field(const pare_scheme *s);
 

@@ -32,6 +32,7 @@ static pare_status check(pare_scheme *s, pare_dtype model_dtype, const char *nam
     pare_status st;
     (void)model_dtype;
     warn[0] = 0;
+    if (!pare_scheme_plain(s)) return pare_fail(err, PARE_ERR_USAGE, "%s: AWQ does not store %s", name, s->name);
     if (s->kind != PARE_CODE_INT || s->bits != 4)
         return pare_fail(err, PARE_ERR_USAGE, "%s: AWQ stores integers of 4 bits, not %s", name, s->name);
     if (!pare_scheme_per_row(s) && !pare_scheme_grouped(s, 2))

@@ -40,6 +40,7 @@ static const char *format_name(int format)
 static pare_status check_scheme(const pare_scheme *s, const char *name, pare_err *err)
 {
     bool tile = s->granularity == PARE_PER_BLOCK, tensor = s->granularity == PARE_PER_TENSOR;
+    if (!pare_scheme_plain(s)) return pare_fail(err, PARE_ERR_USAGE, "%s: compressed-tensors does not store %s", name, s->name);
     if (s->kind == PARE_CODE_FLOAT && s->code_dtype != PARE_F8_E4M3FN)
         return pare_fail(err, PARE_ERR_USAGE, "%s: compressed-tensors stores float8 as f8_e4m3fn, not %s", name, pare_dtype_get_info(s->code_dtype)->name);
     if (!pare_scheme_per_row(s) && !pare_scheme_grouped(s, 2) && !tensor && !tile)

@@ -33,6 +33,7 @@ static const char *const suffixes[PARTS] = { ".qweight", ".qzeros", ".scales", "
 
 static pare_status check_scheme(const pare_scheme *s, const char *name, pare_err *err)
 {
+    if (!pare_scheme_plain(s)) return pare_fail(err, PARE_ERR_USAGE, "%s: GPTQ does not store %s", name, s->name);
     if (s->kind != PARE_CODE_INT || (s->bits != 2 && s->bits != 3 && s->bits != 4 && s->bits != 8))
         return pare_fail(err, PARE_ERR_USAGE, "%s: GPTQ stores integers of 2, 3, 4 or 8 bits, not %s", name, s->name);
     if (!pare_scheme_per_row(s) && !pare_scheme_grouped(s, 2))

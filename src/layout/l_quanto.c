@@ -59,6 +59,7 @@ static pare_status check(pare_scheme *s, pare_dtype model_dtype, const char *nam
 {
     bool bytes = s->kind == PARE_CODE_FLOAT || s->bits == 8;
     snprintf(warn, 256, "loaded by optimum-quanto's QuantizedModel classes; transformers' AutoModel leaves these layers at random values");
+    if (!pare_scheme_plain(s)) return pare_fail(err, PARE_ERR_USAGE, "%s: optimum-quanto does not store %s", name, s->name);
     if (s->kind == PARE_CODE_INT && s->bits != 8 && s->bits != 4 && s->bits != 2)
         return pare_fail(err, PARE_ERR_USAGE, "%s: optimum-quanto stores integers of 2, 4 or 8 bits, not %s", name, s->name);
     if (s->kind == PARE_CODE_FLOAT && s->code_dtype != PARE_F8_E4M3FN && s->code_dtype != PARE_F8_E5M2)

@@ -137,6 +137,13 @@ bool pare_scheme_grouped(const pare_scheme *s, int ndim)
     return s->granularity == PARE_PER_GROUP && (s->axis == -1 || s->axis == ndim - 1) && s->group_size > 0;
 }
 
+bool pare_scheme_plain(const pare_scheme *s)
+{
+    const bool codes = s->kind == PARE_CODE_INT ? !s->float_zero : s->kind == PARE_CODE_FLOAT && s->bits == 8;
+    if (s->kind == PARE_CODE_INT && s->act_float) return false;
+    return codes && s->scale_dtype != PARE_F8_E8M0 && !s->two_level && !s->nested && s->act != PARE_ACT_OUTLIERS && s->act != PARE_ACT_DYNAMIC_GROUP;
+}
+
 int64_t pare_scheme_groups(const pare_scheme *s, int64_t cols)
 {
     return s->granularity == PARE_PER_GROUP ? (cols + s->group_size - 1) / s->group_size : 1;

@@ -6,9 +6,29 @@
  *   channel on axis k   block = shape, but 1 at k
  *   group g on axis k   block = 1, but min(g, shape[k]) at k; the last group of a line may be shorter
  *   block r x c         block = 1, but r and c at the last two axes
+ *   groups of the flattened tensor: quant.h
  */
 #include <string.h>
 #include "quant/blocks.h"
+
+/* Groups of the flattened tensor (quant.h)? */
+static pare_flat flat_of(const pare_scheme *s, const pare_grid *g)
+{
+    if (s->granularity != PARE_PER_GROUP || g->ndim < 1 || g->numel == 0) return PARE_FLAT_NONE;
+    const int axis = s->axis < 0 ? s->axis + g->ndim : s->axis;
+    if (s->float_zero && axis == 0 && g->ndim > 1) return PARE_FLAT_ACROSS;
+    const bool flat = (s->kind == PARE_CODE_TABLE || s->float_zero) && axis == g->ndim - 1;
+    return flat && g->shape[axis] % s->group_size != 0 ? PARE_FLAT_ALONG : PARE_FLAT_NONE;
+}
+
+static void flat_blocks(const pare_scheme *s, pare_grid *g)
+{
+    const int64_t group = s->group_size < g->numel ? s->group_size : g->numel;
+    for (int d = 0; d < g->ndim; d++) g->block[d] = g->blocks[d] = 1;
+    g->block[g->ndim - 1] = group;
+    g->n_scales = g->flat == PARE_FLAT_ACROSS ? g->numel / group : g->numel / group + (g->numel % group != 0);
+    g->blocks[g->ndim - 1] = g->n_scales;
+}
 
 static void block_of(const pare_scheme *s, pare_grid *g)
 {
@@ -38,6 +58,11 @@ pare_status pare_grid_init(const pare_scheme *scheme, int ndim, const int64_t *s
     grid->ndim = ndim;
     for (int d = 0; d < ndim; d++) grid->shape[d] = shape[d];
     if (!pare_shape_numel(ndim, shape, &grid->numel)) return pare_fail(err, PARE_ERR_USAGE, "shape: the number of elements overflows 64 bits");
+    grid->flat = flat_of(scheme, grid);
+    if (grid->flat != PARE_FLAT_NONE) {
+        flat_blocks(scheme, grid);
+        return PARE_OK;
+    }
     block_of(scheme, grid);
     grid->n_scales = 1;
     for (int d = 0; d < ndim; d++) {
@@ -50,6 +75,10 @@ pare_status pare_grid_init(const pare_scheme *scheme, int ndim, const int64_t *s
 int64_t pare_grid_index(const pare_grid *grid, const int64_t *index)
 {
     int64_t at = 0;
+    if (grid->flat != PARE_FLAT_NONE) {
+        for (int d = 0; d < grid->ndim; d++) at = at * grid->shape[d] + index[d];
+        return grid->flat == PARE_FLAT_ALONG ? at / grid->block[grid->ndim - 1] : at % grid->n_scales;
+    }
     for (int d = 0; d < grid->ndim; d++) at = at * grid->blocks[d] + index[d] / grid->block[d];
     return at;
 }
@@ -76,7 +105,14 @@ void pare_view_init(const pare_grid *grid, pare_view *view)
     dim kept[PARE_MAX_DIMS + 1]; /* from the innermost outwards */
     int n = 0;
     kept[0] = (dim){1, 1};
-    for (int d = grid->ndim - 1; d >= 0 && grid->numel > 0; d--) {
+    if (grid->flat == PARE_FLAT_ALONG) {
+        kept[0] = (dim){grid->numel, grid->block[grid->ndim - 1]};
+    } else if (grid->flat == PARE_FLAT_ACROSS) {
+        const int64_t group = grid->block[grid->ndim - 1];
+        kept[0] = (dim){grid->n_scales, 1};
+        kept[n = 1] = (dim){group, group};
+    }
+    for (int d = grid->ndim - 1; d >= 0 && grid->numel > 0 && grid->flat == PARE_FLAT_NONE; d--) {
         const dim outer = {grid->shape[d], grid->block[d]};
         if (!merge(outer, kept[n], &kept[n])) kept[++n] = outer;
     }

@@ -5,17 +5,19 @@
  *   scale = absmax / max      max: largest finite value of the dtype, 448 for e4m3fn, 57344 for e5m2
  *   u = float8(W / scale)     nearest, ties to even, saturating
  *
- * Scale per tensor, channel, group or tile (128 x 128 in DeepSeek-V3); a block of zeros has scale 1.
+ * Scale per tensor, channel, group or tile (128 x 128 in DeepSeek-V3); a block of zeros has scale 1. MXFP8: groups of 32 over a power of two,
+ * 2^(floor(log2 m) - 8), m = absmax rounded to two significant bits (OCP MX v1.0; table.c).
  * Micikevicius et al. 2022, arXiv 2209.05433.
  */
 #include <math.h>
-#include "quant/codes.h"
+#include "quant/table.h"
 
-static bool serves(const pare_scheme *s) { return s->kind == PARE_CODE_FLOAT; }
+static bool serves(const pare_scheme *s) { return s->kind == PARE_CODE_FLOAT && s->code_dtype != PARE_F4_E2M1; }
 
 /* Stored scale for the largest magnitude; never so large that the largest code becomes infinite. */
 static float scale_for(pare_dtype scale_dtype, double largest_code, double absmax)
 {
+    if (scale_dtype == PARE_F8_E8M0) return pare_mx_scale((float)absmax, ilogb(largest_code));
     if (absmax == 0.0) return 1.0f;
     const float scale = pare_scale_store(scale_dtype, absmax / largest_code);
     return isinf((float)(scale * largest_code)) ? pare_scale_floor(scale_dtype, 3.4028234663852886e38 / largest_code) : scale;

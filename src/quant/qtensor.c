@@ -5,7 +5,9 @@
  *   u: code, s: scale, z: zero point, t: float shift of the element's block
  *   ZERO_SYM, ZERO_INT   W = (u - z) * s            one f32 product
  *   ZERO_SHIFT           W = rnd(rnd(u * s) - t)    rnd: to the scale's dtype (optimum-quanto)
+ *   ZERO_FLOAT           W = (u - z) * s            z a float (HQQ)
  *   float codes          W = float8(u) * s
+ *   16 values            W = value[u] * (s * g)     g: the tensor's second-level scale, or 1
  * With g_idx the block of input channel c is g_idx[c] in place of c / group_size (GPTQ's act-order).
  */
 #include <string.h>
@@ -20,7 +22,11 @@ static pare_status allocate(pare_qtensor *q, pare_err *err)
     if (q->codes == NULL) return pare_no_memory(err, "codes", numel);
     q->scales = pare_alloc_zero(scales, sizeof *q->scales);
     if (q->scales == NULL) return pare_no_memory(err, "scales", scales * sizeof *q->scales);
-    if (q->scheme.kind == PARE_CODE_FLOAT) return PARE_OK;
+    if (q->scheme.kind != PARE_CODE_INT) return PARE_OK;
+    if (q->scheme.float_zero) {
+        q->fzeros = pare_alloc_zero(scales, sizeof *q->fzeros);
+        return q->fzeros != NULL ? PARE_OK : pare_no_memory(err, "zero points", scales * sizeof *q->fzeros);
+    }
     q->zeros = pare_alloc_zero(scales, sizeof *q->zeros);
     if (q->zeros == NULL) return pare_no_memory(err, "zero points", scales * sizeof *q->zeros);
     for (size_t i = 0; i < scales; i++) q->zeros[i] = 1 << (q->scheme.bits - 1);
@@ -38,7 +44,7 @@ pare_status pare_qtensor_new(const pare_scheme *scheme, int ndim, const int64_t 
     q->scheme = *scheme;
     q->grid = grid;
     q->global_scale = 1.0f;
-    q->zero_kind = scheme->symmetric ? PARE_ZERO_SYM : PARE_ZERO_INT;
+    q->zero_kind = scheme->symmetric ? PARE_ZERO_SYM : scheme->float_zero ? PARE_ZERO_FLOAT : PARE_ZERO_INT;
     if (q->scheme.scale_dtype == PARE_DTYPE_NONE) q->scheme.scale_dtype = PARE_F32;
     if (q->scheme.name[0] == '\0') pare_scheme_make_name(&q->scheme);
     st = allocate(q, err);
@@ -103,10 +109,14 @@ double pare_qtensor_bits_per_weight(const pare_qtensor *q)
 {
     if (q->grid.numel == 0) return 0.0;
     const pare_dtype_info *scale = pare_dtype_get_info(q->scheme.scale_dtype);
-    double per_block = scale->bits;
+    double per_block = scale->bits, once = q->scheme.two_level ? 32.0 : 0.0;
+    if (q->nested != NULL) {
+        per_block = 8.0;
+        once = 32.0 * (double)q->nested->n_scales + 32.0;
+    }
     if (q->zero_kind == PARE_ZERO_INT && !q->scheme.symmetric) per_block += q->scheme.bits;
-    if (q->zero_kind == PARE_ZERO_SHIFT) per_block += scale->bits;
-    return q->scheme.bits + per_block * (double)q->grid.n_scales / (double)q->grid.numel;
+    if (q->zero_kind == PARE_ZERO_SHIFT || q->zero_kind == PARE_ZERO_FLOAT) per_block += scale->bits;
+    return q->scheme.bits + (per_block * (double)q->grid.n_scales + once) / (double)q->grid.numel;
 }
 
 /* -------------------------------------------------------------------------------------------------------- back to float */
@@ -117,7 +127,7 @@ static void decode_float(const decoder *d, const pare_span *s, float *out)
 {
     const uint8_t *u = d->q->codes + s->at;
     for (int64_t i = 0, g = s->first; i < s->n; g++) {
-        const float scale = d->q->scales[g];
+        const float scale = d->q->scheme.two_level ? d->q->scales[g] * d->q->global_scale : d->q->scales[g];
         for (const int64_t end = i + s->group < s->n ? i + s->group : s->n; i < end; i++) out[i] = d->table[u[i]] * scale;
     }
 }
@@ -133,12 +143,23 @@ static void decode_shift(const decoder *d, const pare_span *s, float *out)
     }
 }
 
+static void decode_zero(const decoder *d, const pare_span *s, float *out)
+{
+    const uint8_t *u = d->q->codes + s->at;
+    for (int64_t i = 0, g = s->first; i < s->n; g++) {
+        const float scale = d->q->scales[g], zero = d->q->fzeros[g];
+        for (const int64_t end = i + s->group < s->n ? i + s->group : s->n; i < end; i++) out[i] = ((float)u[i] - zero) * scale;
+    }
+}
+
 static void decode_span(decoder *d, const pare_span *s, float *out)
 {
-    if (d->q->scheme.kind == PARE_CODE_FLOAT) {
+    if (d->q->scheme.kind != PARE_CODE_INT) {
         decode_float(d, s, out);
     } else if (d->q->zero_kind == PARE_ZERO_SHIFT) {
         decode_shift(d, s, out);
+    } else if (d->q->zero_kind == PARE_ZERO_FLOAT) {
+        decode_zero(d, s, out);
     } else {
         d->row.n = s->n;
         d->row.group = s->group;
@@ -150,7 +171,7 @@ static void decode_span(decoder *d, const pare_span *s, float *out)
 static pare_status decode_by_index(const pare_qtensor *q, int64_t row0, int64_t rows, float *out, pare_err *err)
 {
     const int64_t cols = q->grid.shape[1], groups = q->grid.blocks[1];
-    if (q->grid.ndim != 2 || q->grid.block[0] != 1 || q->zero_kind == PARE_ZERO_SHIFT || q->scheme.kind != PARE_CODE_INT)
+    if (q->grid.ndim != 2 || q->grid.block[0] != 1 || q->zero_kind == PARE_ZERO_SHIFT || q->zero_kind == PARE_ZERO_FLOAT || q->scheme.kind != PARE_CODE_INT)
         return pare_fail(err, PARE_ERR_UNSUPPORTED, "g_idx: only for integer codes of a matrix with groups along a row");
     for (int64_t c = 0; c < cols; c++)
         if (q->g_idx[c] < 0 || q->g_idx[c] >= groups)
@@ -172,8 +193,7 @@ pare_status pare_qtensor_dequant_rows(const pare_kernels *k, const pare_qtensor 
     if (q->grid.numel == 0 || rows == 0) return PARE_OK;
     if (q->g_idx != NULL) return decode_by_index(q, row0, rows, out, err);
     decoder d = {.k = k, .q = q, .row = {.bits = q->scheme.bits, .umin = 0, .umax = (1 << q->scheme.bits) - 1}};
-    if (q->scheme.kind == PARE_CODE_FLOAT)
-        for (int u = 0; u < 256; u++) d.table[u] = pare_f8_to_f32(q->scheme.code_dtype, (uint8_t)u);
+    pare_scheme_values(&q->scheme, d.table);
     pare_view view;
     pare_view_init(&q->grid, &view);
     const int64_t rest = q->grid.numel / total, start = row0 * rest, end = start + rows * rest;

@@ -4,6 +4,11 @@
  *
  * The blocks that share a scale are described for any rank by one block size a dimension (pare_grid): tensor = the whole
  * shape, channel on axis k = whole shape but 1 at k, group of g along axis k = 1 everywhere but g at k, tile = both sizes.
+ *
+ * Two families group the flattened tensor instead, e = index of an element in row-major order:
+ *   FLAT_ALONG    scale e / g            bitsandbytes' blocks and HQQ's axis 1, where g does not divide a row (else it is the group along a row)
+ *   FLAT_ACROSS   scale e % (numel / g)  HQQ's axis 0: the tensor seen as [g, numel / g], a scale a column
+ * Then `block` and `blocks` hold g and n_scales in their last place, 1 elsewhere.
  */
 #ifndef PARE_QUANT_H
 #define PARE_QUANT_H
@@ -11,8 +16,11 @@
 #include "kernel/kernel.h"
 #include "num/num.h"
 
+typedef enum pare_flat { PARE_FLAT_NONE = 0, PARE_FLAT_ALONG, PARE_FLAT_ACROSS } pare_flat;
+
 typedef struct pare_grid {
     int ndim;
+    pare_flat flat;
     int64_t shape[PARE_MAX_DIMS], block[PARE_MAX_DIMS], blocks[PARE_MAX_DIMS]; /* blocks = ceil(shape/block) */
     int64_t numel, n_scales;
 } pare_grid;
@@ -45,7 +53,7 @@ struct pare_qtensor {
     int32_t *zeros;        /* [n_scales]; always filled for CODE_INT (2^(bits-1) when symmetric) */
     float *shifts;         /* ZERO_SHIFT only */
     int32_t *g_idx;        /* [cols] group of each input channel when not col / group_size, else NULL */
-    float input_scale;     /* act STATIC_TENSOR: x = code * input_scale; 0 = not known */
+    float input_scale;     /* act STATIC_TENSOR: x = code * input_scale; two_level with act DYNAMIC_GROUP: pare_rounder_global() of the inputs; 0 = not known */
     bool scale_after;      /* reserved for layouts that divide by the scale; false here */
 };
 pare_status pare_qtensor_new(const pare_scheme *scheme, int ndim, const int64_t *shape, pare_qtensor **out, pare_err *err); /* zeroed codes */
@@ -65,7 +73,8 @@ typedef struct pare_rows_in {
  */
 typedef struct pare_rows_out {
     uint8_t *codes;                          /* [rows, cols] */
-    float *scales; int32_t *zeros;           /* [rows, groups per row]; zeros may be NULL when symmetric, and float codes leave them alone */
+    float *scales; int32_t *zeros;           /* [rows, groups per row]; zeros may be NULL when symmetric, and other codes than integers leave them alone */
+    float *fzeros;                           /* likewise, instead of zeros: scheme.float_zero */
     pare_row_error error;                    /* of dequantized against input, summed over the rows in order */
     int64_t nonfinite;
 } pare_rows_out;
@@ -91,8 +100,11 @@ typedef struct pare_quantizer {
 } pare_quantizer;
 const pare_quantizer *pare_quantizer_for(const pare_scheme *scheme);
 const pare_quantizer *const *pare_quantizers(void); /* NULL-terminated */
-/* True when a scheme's blocks never cross rows of a [rows, cols] matrix, so `rows` may be used block by block. */
-bool pare_scheme_row_local(const pare_scheme *scheme);
+/*
+ * True when a scheme's blocks never cross rows of a [rows, cols] matrix, so `rows` may be used block by block. False too for schemes that need
+ * to see the whole tensor first: two_level, nested.
+ */
+bool pare_scheme_row_local(const pare_scheme *scheme, int64_t cols);
 int64_t pare_scheme_groups_per_row(const pare_scheme *scheme, int64_t cols);
 /* Fills name from the other fields ("W4A16:g64"). */
 void pare_scheme_make_name(pare_scheme *scheme);
@@ -116,6 +128,11 @@ size_t pare_rounder_scratch(const pare_scheme *scheme, int64_t n);
 pare_status pare_rounder_find(const pare_rounder *r, const float *x, int64_t rows, int64_t stride, int64_t n, const float *importance, float *scale, float *zero,
                               pare_err *err);
 void pare_rounder_round(const pare_rounder *r, int64_t rows, const float *x, const float *scale, const float *zero, uint8_t *code, float *value);
+/*
+ * Scheme.nested: turns the scales of q into codes (fills q->nested) and rewrites them as they dequantize. The quantizers call it themselves; for methods
+ * that fill a qtensor on their own, after the last scale.
+ */
+pare_status pare_qtensor_nest(pare_qtensor *q, pare_err *err);
 /* The second-level scale that a two_level scheme gives a tensor with this max |x|. */
 float pare_rounder_global(const pare_scheme *scheme, float absmax);
 

@@ -58,7 +58,7 @@ void pare_ranger_init(const pare_scheme *s, pare_ranger *r)
     r->umax = (1 << s->bits) - 1;
     r->zero_min = s->zero_min;
     r->symmetric = s->symmetric;
-    r->clip = s->clip == PARE_CLIP_MSE;
+    r->clip = s->clip != PARE_CLIP_NONE;
     r->scale_dtype = s->scale_dtype == PARE_DTYPE_NONE ? PARE_F32 : s->scale_dtype;
     r->divisor = narrow ? r->middle - 1 : s->bits == 1 ? 1.0 : r->umax / 2.0;
     r->smallest = pare_scale_smallest(r->scale_dtype);

@@ -65,7 +65,7 @@ static void check_scheme(const pare_scheme *s, const input *in)
     pare_qtensor *q = NULL;
     pare_err err = {0};
     const int levels = pare_kernels_levels(isa, available, 8);
-    assert_true(pare_scheme_row_local(s));
+    assert_true(pare_scheme_row_local(s, COLS));
     assert_ok(pare_quantize(NULL, in->bytes, in->dtype, 2, shape, s, &q, &err), &err);
     assert_int_equal(q->grid.n_scales, ROWS * pare_scheme_groups_per_row(s, COLS));
     run_rows(NULL, s, in->bytes, in->dtype, &first);

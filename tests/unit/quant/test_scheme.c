@@ -53,7 +53,9 @@ static void test_names(void **state)
 {
     (void)state;
     static const char *const same[] = {"W4A16:g64", "W8A16:tensor", "W4A16:channel", "W8A16:g128", "W4A16_ASYM:g32", "W8A8", "W8A32", "W4A16:64x32", "W8A16:axis1", "W2A16:full",
-                                       "W4A16:g32:axis0:narrow", "FP8_DYNAMIC:tensor", "FP8_WEIGHT:f8_e5m2", "W1A16", "W5A8_ASYM"};
+                                       "W4A16:g32:axis0:narrow", "FP8_DYNAMIC:tensor", "FP8_WEIGHT:f8_e5m2", "W1A16", "W5A8_ASYM", "FP8", "FP8:channel", "FP8_BLOCK", "FP8_BLOCK:64x64", "W4AFP8", "W3AFP8_ASYM:g32", "NF4", "NF4:nested", "NF4:g128:nested", "FP4",
+                                       "NVFP4", "NVFP4A16", "MXFP4", "MXFP4A4", "MXFP8", "MXFP8A16", "LLM_INT8", "LLM_INT8:t3.5", "LLM_INT8:tinf",
+                                       "W4A16_ASYM:g64:fzero", "W2A16_ASYM:g64:axis0:fzero", "W8A8:static"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         pare_scheme s = parsed(same[i]), again = s;
         pare_scheme_make_name(&again);
@@ -78,10 +80,12 @@ static void test_names(void **state)
 static void test_refused(void **state)
 {
     (void)state;
-    refused("FP8", PARE_ERR_UNSUPPORTED, "FP8_DYNAMIC");
-    refused("NF4", PARE_ERR_UNSUPPORTED, "W4A16");
-    refused("mxfp4", PARE_ERR_UNSUPPORTED, "W4A16");
-    refused("NVFP4", PARE_ERR_UNSUPPORTED, "W4A16");
+    refused("NF5", PARE_ERR_USAGE, "NF4");
+    refused("MXFP5", PARE_ERR_USAGE, "MXFP4");
+    refused("W4A16:nested", PARE_ERR_USAGE, "");
+    refused("NF4:asym", PARE_ERR_USAGE, "");
+    refused("LLM_INT8:t0", PARE_ERR_USAGE, "");
+    refused("LLM_INT8:tx", PARE_ERR_USAGE, "suffixes");
     refused("Q4_K_M", PARE_ERR_UNSUPPORTED, "W4A16:g32");
     refused("iq2_xs", PARE_ERR_UNSUPPORTED, "W8A16");
     refused("W4A61", PARE_ERR_USAGE, "W4A16");
@@ -140,16 +144,16 @@ static void test_row_local(void **state)
 {
     (void)state;
     pare_scheme s = parsed("W8A16");
-    assert_true(pare_scheme_row_local(&s));
+    assert_true(pare_scheme_row_local(&s, 128));
     assert_int_equal(pare_scheme_groups_per_row(&s, 1000), 1);
     s = parsed("W4A16");
-    assert_true(pare_scheme_row_local(&s));
+    assert_true(pare_scheme_row_local(&s, 128));
     assert_int_equal(pare_scheme_groups_per_row(&s, 1000), 8);
     assert_int_equal(pare_scheme_groups_per_row(&s, 128), 1);
     static const char *const crossing[] = {"W8A16:tensor", "W8A16:axis1", "W4A16:g32:axis0", "W4A16:2x2"};
     for (size_t i = 0; i < 4; i++) {
         s = parsed(crossing[i]);
-        assert_false(pare_scheme_row_local(&s));
+        assert_false(pare_scheme_row_local(&s, 128));
     }
 }
 
