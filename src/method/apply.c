@@ -23,7 +23,8 @@ static pare_status rows_piece(void *arg, int64_t i, int worker, pare_err *err)
     const rows_work *w = arg;
     const int64_t row = i * w->piece, left = w->job->rows - row, n = left < w->piece ? left : w->piece, cols = w->job->cols;
     const pare_rows_in in = { .data = w->job->w + row * cols, .dtype = PARE_F32, .row0 = row, .rows = n, .cols = cols };
-    pare_rows_out out = { .codes = w->q->codes + row * cols, .scales = w->q->scales + row * w->groups, .zeros = w->q->zeros ? w->q->zeros + row * w->groups : NULL };
+    pare_rows_out out = { .codes = w->q->codes + row * cols, .scales = w->q->scales + row * w->groups, .zeros = w->q->zeros ? w->q->zeros + row * w->groups : NULL,
+                          .fzeros = w->q->fzeros ? w->q->fzeros + row * w->groups : NULL };
     const pare_status st = w->m->rows(w->k, w->job->scheme, &in, w->scratch + (size_t)worker * w->scratch_n, &out, err);
     w->nonfinite[i] = out.nonfinite;
     return st;
@@ -62,7 +63,7 @@ pare_status pare_method_apply(pare_ctx *ctx, const pare_method *m, const pare_la
     if (m->layer) return m->layer(ctx, job, out, err);
     if (!quantizer) return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: no quantizer serves scheme '%s'", job->name, job->scheme->name);
     PARE_TRY(pare_qtensor_new(job->scheme, 2, shape, &out->q, err));
-    if (m->rows && pare_scheme_row_local(job->scheme))
+    if (m->rows && pare_scheme_row_local(job->scheme, job->cols))
         PARE_TRY(by_rows(ctx, m, job, out->q, err));
     else
         PARE_TRY(quantizer->quantize(ctx, job->w, NULL, NULL, out->q, err));

@@ -49,7 +49,8 @@ static void compare(const pare_scheme *scheme, const char *isa)
 static void same_as_the_quantizer(void **state)
 {
     static const char *const names[] = {"W8A16", "W4A16", "W4A16:g64", "W3A16:g32", "W2A16_ASYM:g64", "W4A16_ASYM", "W1A16_ASYM:g16", "W4A16:channel",
-                                        "W8A16_ASYM", "W6A16:g48", "FP8_DYNAMIC", "FP8_WEIGHT:g32", "FP8_WEIGHT:f8_e5m2"};
+                                        "W8A16_ASYM", "W6A16:g48", "FP8_DYNAMIC", "FP8_WEIGHT:g32", "FP8_WEIGHT:f8_e5m2", "NF4:g40", "FP4:g100", "MXFP4:g20",
+                                        "NVFP4:g10", "MXFP8:g25", "NF4:channel", "W4A16_ASYM:g50:fzero", "W2A16_ASYM:fzero:g40", "W8A16_ASYM:fzero"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         for (int clip = 0; clip < 2; clip++)
@@ -57,9 +58,9 @@ static void same_as_the_quantizer(void **state)
                 pare_scheme s;
                 pare_err err = {0};
                 assert_ok(pare_scheme_parse(names[i], &s, &err), &err);
-                if (clip && s.kind != PARE_CODE_INT) continue;
+                if (clip && s.bits == 8 && s.kind == PARE_CODE_FLOAT) continue;
                 s.clip = clip ? PARE_CLIP_MSE : PARE_CLIP_NONE;
-                s.scale_dtype = i & 1 ? PARE_F16 : PARE_F32;
+                if (s.scale_dtype == PARE_DTYPE_NONE) s.scale_dtype = i & 1 ? PARE_F16 : PARE_F32;
                 fill_values(x, ROWS * COLS, (fill)kind, 7 + i);
                 compare(&s, i & 2 ? NULL : "ref");
             }
