@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quantizes whole small models with the originals and measures them: layer and block errors, KL to the float model, perplexity.
 
-    VENV/bin/python tests/interop/measure_originals.py --out DIR [--models REGEX] [--methods REGEX] [--calibration FILE.npy] [--evaluation FILE.npy]
+    VENV/bin/python tests/interop/measure_originals.py --out DIR [--models REGEX] [--methods REGEX] [--calibration FILE.npy] [--evaluation FILE.npy] [--threads N]
 
 Writes DIR/results.json, a list of rows; a row that is already there is not computed again. Token files are int32 [windows, length];
 without them TinyStories (or the demo model's held-out text) of $PARE_MODELS is cut as originals_model.windows says.
@@ -35,19 +35,19 @@ def weight_methods(tokens, floats):
     def plain(method):
         return lambda model, *args: whole.quantize_plain(model, tokens, method, *args)
 
-    def sequential(method, steps):
-        return lambda model, *args: whole.quantize_sequential(model, tokens, method, *args, steps)
+    def sequential(name, at_once=False):
+        return lambda model, *args: whole.quantize_sequential(model, tokens, originals.METHODS[name], *args, at_once)
 
-    both, one = (True, False), [whole.LINEARS]
+    both = (True, False)
     return {
         "rtn": (plain(originals.rtn), both),
         "hqq": (plain(originals.hqq), (False,)),
-        "gptq.gptqmodel": (sequential(originals.METHODS["gptq.gptqmodel"], whole.STEPS), both),
-        "gptq.gptqmodel.desc_act": (sequential(originals.METHODS["gptq.gptqmodel.desc_act"], whole.STEPS), both),
-        "gptq.gptqmodel.mse": (sequential(originals.METHODS["gptq.gptqmodel.mse"], whole.STEPS), both),
+        "gptq.gptqmodel": (sequential("gptq.gptqmodel"), both),
+        "gptq.gptqmodel.desc_act": (sequential("gptq.gptqmodel.desc_act"), both),
+        "gptq.gptqmodel.mse": (sequential("gptq.gptqmodel.mse"), both),
         "gptq.gptqmodel.gptaq": (lambda model, *args: whole.quantize_gptaq(model, tokens, *args, floats), both),
-        "gptq.llmcompressor": (sequential(originals.METHODS["gptq.llmcompressor"], one), both),
-        "awq.autoawq": (lambda model, *args: whole.quantize_awq(model, tokens, *args), both),
+        "gptq.llmcompressor": (sequential("gptq.llmcompressor", True), both),
+        "awq.autoawq": (lambda model, *args: whole.quantize_awq(model, tokens, *args), (False,)),
     }
 
 
@@ -111,7 +111,9 @@ def main():
     parser.add_argument("--methods", default="")
     parser.add_argument("--calibration")
     parser.add_argument("--evaluation")
+    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     os.makedirs(options.out, exist_ok=True)
     path = pathlib.Path(options.out) / "results.json"
     results = json.loads(path.read_text()) if path.exists() else []
@@ -127,7 +129,7 @@ def main():
             for group in groups:
                 for bits in (8, 4, 3, 2):
                     for sym in kinds:
-                        if re.search(options.methods, method) and not (bits == 8 and method not in ("rtn", "hqq", "gptq.gptqmodel")):
+                        if re.search(options.methods, method) and not (bits == 8 and method not in ("rtn", "hqq")):
                             bench.add({"method": method, "bits": bits, "group": group, "sym": sym},
                                       lambda m, q=quantize, a=(bits, group, sym): q(m, *a), not method.startswith("awq"))
 

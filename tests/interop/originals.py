@@ -177,9 +177,21 @@ def _awq_quantizer():
 
 
 def awq_quantizer(bits, group, sym):
-    """An AwqQuantizer without its model: only the members that its searches read. Defaults of autoawq 0.2.9: duo_scaling, clipping."""
+    """An AwqQuantizer without its model: only the members that its searches read. Defaults of autoawq 0.2.9: duo_scaling, clipping.
+    Its search keeps the weights to return to by v.cpu(), which on the CPU is no copy: each ratio would be tried on the weights that
+    the one before left scaled. Here it gets copies, as on a GPU."""
     cls, _ = _awq_quantizer()
-    task = object.__new__(cls)
+
+    class Quantizer(cls):
+        def _compute_best_scale(self, x, w_mean, x_mean, module2inspect, *rest):
+            inner = module2inspect.state_dict
+            module2inspect.state_dict = lambda: {k: v.clone() for k, v in inner().items()}
+            try:
+                return super()._compute_best_scale(x, w_mean, x_mean, module2inspect, *rest)
+            finally:
+                del module2inspect.state_dict
+
+    task = object.__new__(Quantizer)
     task.w_bit, task.group_size, task.zero_point = bits, group, not sym
     task.duo_scaling, task.apply_clip = True, True
     task.n_parallel_calib_samples, task.max_chunk_memory = None, 1024 * 1024 * 1024

@@ -136,22 +136,42 @@ class Walk:
         outputs = [block(x, **self.kwargs[x.shape[0]]) for x in self.hidden]
         return [y[0] if isinstance(y, tuple) else y for y in outputs]
 
-    def inputs(self, block, names):
-        """name -> [windows, length, in] of the named linear layers; those of one step read the same tensor."""
-        found, handles = {n: [] for n in names}, []
-        for n in names:
-            handles.append(block.get_submodule(n).register_forward_pre_hook(lambda m, args, n=n: found[n].append(args[0].detach())))
+    @torch.no_grad()
+    def inputs(self, block, step):
+        """[windows, length, in]: what the layers of one step read. The block is left as soon as that is known."""
+        found = []
+
+        def catch(module, args):
+            found.append(args[0])
+            raise StopIteration
+
+        handle = block.get_submodule(step[0]).register_forward_pre_hook(catch)
+        for x in self.hidden:
+            try:
+                block(x, **self.kwargs[x.shape[0]])
+            except StopIteration:
+                pass
+        handle.remove()
+        return torch.cat(found)
+
+    @torch.no_grad()
+    def all_inputs(self, block):
+        """name -> [windows, length, in] of every linear layer (one tensor for those that read the same), and the block's output."""
+        found, handles = {step[0]: [] for step in STEPS}, []
+        for n, rows in found.items():
+            handles.append(block.get_submodule(n).register_forward_pre_hook(lambda m, args, rows=rows: rows.append(args[0])))
         output = self.forward(block)
         for handle in handles:
             handle.remove()
-        return {n: torch.cat(x) for n, x in found.items()}, output
+        whole = {n: torch.cat(rows) for n, rows in found.items()}
+        return {n: whole[step[0]] for step in STEPS for n in step}, output
 
 
 def float_inputs(model, tokens):
     """Per block: inputs of every linear layer of the float model, and the block's own input and output chunks."""
     walk, rows = Walk(model, tokens), []
     for block in walk.blocks:
-        inputs, output = walk.inputs(block, LINEARS)
+        inputs, output = walk.all_inputs(block)
         rows.append((inputs, walk.hidden, output))
         walk.hidden = output
     return rows, walk.kwargs
@@ -166,15 +186,16 @@ def quantize_plain(model, tokens, method, bits, group, sym):
             layer.weight.data = method(layer.weight.data, None, bits, group, sym)
 
 
-def quantize_sequential(model, tokens, method, bits, group, sym, steps):
-    """gptqmodel (true_sequential): steps one after the other, each seeing the quantized ones before; llm-compressor: one step."""
+def quantize_sequential(model, tokens, method, bits, group, sym, at_once=False):
+    """gptqmodel (true_sequential): steps one after the other, each seeing the quantized ones before; llm-compressor: a block at once."""
     walk = Walk(model, tokens)
     for block in walk.blocks:
-        for step in steps:
-            inputs, _ = walk.inputs(block, step)
+        inputs = walk.all_inputs(block)[0] if at_once else None
+        for step in STEPS:
+            x = inputs[step[0]] if at_once else walk.inputs(block, step)
             for name in step:
                 layer = block.get_submodule(name)
-                layer.weight.data = method(layer.weight.data, inputs[name], bits, group, sym)
+                layer.weight.data = method(layer.weight.data, x, bits, group, sym)
         walk.hidden = walk.forward(block)
 
 
@@ -182,10 +203,10 @@ def quantize_gptaq(model, tokens, bits, group, sym, floats, **options):
     walk = Walk(model, tokens)
     for block, (native, _, _) in zip(walk.blocks, floats):
         for step in STEPS:
-            inputs, _ = walk.inputs(block, step)
+            x = walk.inputs(block, step)
             for name in step:
                 layer = block.get_submodule(name)
-                layer.weight.data = originals.gptqmodel_gptaq(layer.weight.data, inputs[name], bits, group, sym, native=native[name], **options)
+                layer.weight.data = originals.gptqmodel_gptaq(layer.weight.data, x, bits, group, sym, native=native[name], **options)
         walk.hidden = walk.forward(block)
 
 
@@ -210,7 +231,7 @@ def quantize_awq(model, tokens, bits, group, sym):
     walk = Walk(model, tokens)
     kwargs = {}
     for block in walk.blocks:
-        inputs, output = walk.inputs(block, LINEARS)
+        inputs, output = walk.all_inputs(block)
         inputs = {n: x.clone() for n, x in inputs.items()}         # apply_scale divides them in place, each by name
         kwargs = _whole_kwargs(walk, tokens)
         task = originals.awq_quantizer(bits, group, sym)

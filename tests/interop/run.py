@@ -43,6 +43,7 @@ def main():
     report = Report(options)
     import check_archs
     import check_files
+    import check_methods
     import check_read
     import check_run
     import check_run_quantized
@@ -56,6 +57,7 @@ def main():
         check_archs.run(report)
         check_run.run(report)
         check_run_quantized.run(report)
+        check_methods.run(report)
     sys.exit(report.finish())
 
 

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pare's methods against their originals: bitsandbytes bit for bit and loaded by transformers, HQQ's weight error, GPTQ's and AWQ's layer error and the whole
+model's KL at 4, 3 and 2 bits with the same calibration tokens, SmoothQuant's and LLM.int8's whole-model KL. "No larger" allows NOISE."""
+import functools
+import json
+
+import libs
+import models
+import numpy as np
+import originals
+import originals_model as whole
+from check_run import folder_of, forward, ids_of, near, pare_logits
+from libs import torch
+from report import Skip, Wrong
+
+NOISE = 1.02                   # figures over a few thousand tokens; the originals themselves move more with another thread count
+HALF = 5e-3                    # of the range of the logits: bitsandbytes multiplies in f16 where pare does in f32
+EXACT = 2e-5
+CALIBRATION, EVALUATION = (32, 256), (8, 512)
+GROUPS = {"demo": 128, "tinystories-656k": 128, "stories3m": 64}
+
+
+# ------------------------------------------------------------------------------------------------------- what pare has
+@functools.lru_cache(maxsize=None)
+def listed(report, what):
+    return {row.split()[0] for row in report.pare("list", what).splitlines() if row.strip()}
+
+
+def need(report, **wanted):
+    """need(report, methods="gptq", layouts="hqq", schemes="NF4"): a part that this pare does not have skips the check."""
+    for what, name in wanted.items():
+        if name.split(":")[0] not in listed(report, what):
+            raise Skip(f"this pare has no {name} in `pare list {what}`")
+
+
+def quantize(report, source, label, *arguments):
+    folder = report.scratch("methods-" + label)
+    report.pare("quantize", source, "-o", folder, "--overwrite", "--quiet", *arguments, limit=300)
+    return folder
+
+
+def plain_of(report, folder):
+    plain = folder.with_name(folder.name + "-plain")
+    report.pare("dequantize", folder, "-o", plain, "--dtype", "f32", "--overwrite", "--quiet")
+    return plain
+
+
+# -------------------------------------------------------------------------------------------------------- bitsandbytes
+def sources(report):
+    return {"tiny f32": lambda: models.tiny(report.folder, "tiny-bnb-f32", torch.float32, layers=1),
+            "tiny bf16": lambda: models.tiny(report.folder, "tiny-bnb-bf16", torch.bfloat16, layers=1),
+            "stories260k": lambda: folder_of(report, "stories260k"), "demo": lambda: folder_of(report, "demo")}
+
+
+def linear_weights(source):
+    return {n: w for n, w in models.tensors(source).items() if n.endswith("_proj.weight")}
+
+
+def check_4bit(report, source, scheme, case):
+    need(report, schemes=scheme, layouts="bitsandbytes")
+    kind, nested = scheme[:3].lower(), scheme.endswith(":nested")
+    folder = case["folder"] = quantize(report, source, scheme, "--scheme", scheme, "--format", "bitsandbytes")
+    parts, count = models.tensors(folder), 0
+    for name, weight in linear_weights(source).items():
+        codes, state, _ = originals.bnb_4bit(weight, kind, 64, nested)
+        models.same(parts[name], codes, name)
+        for part, value in state.as_dict(packed=True).items():
+            got = parts.get(f"{name}.{part}")
+            if got is None:
+                raise Wrong(f"{name}.{part} is missing")
+            if part.startswith("quant_state"):
+                same_state(json.loads(bytes(got.tolist())), json.loads(bytes(value.tolist())), name)
+            else:
+                models.same(got, value, f"{name}.{part}")
+        count += 1
+    return f"{count} layers"
+
+
+def same_state(got, want, name):
+    """Equal, but for the last bits of the nested offset: a mean, whose order of additions differs."""
+    offsets = got.pop("nested_offset", 0.0), want.pop("nested_offset", 0.0)
+    if got != want or abs(offsets[0] - offsets[1]) > 1e-6 * abs(offsets[1]):
+        raise Wrong(f"{name}: quant_state {got}, offset {offsets[0]}, instead of {want}, {offsets[1]}")
+
+
+def check_int8(report, source, case):
+    need(report, schemes="LLM_INT8", layouts="bitsandbytes")
+    folder = case["folder"] = quantize(report, source, "LLM_INT8", "--scheme", "LLM_INT8", "--format", "bitsandbytes")
+    parts, count = models.tensors(folder), 0
+    for name, weight in linear_weights(source).items():
+        codes, rows = originals.bnb_int8(weight)
+        models.same(parts[name], codes, name)
+        models.same(parts[name.removesuffix("weight") + "SCB"].reshape(-1), rows, name.removesuffix("weight") + "SCB")
+        count += 1
+    return f"{count} layers"
+
+
+def check_loads(report, case, tolerance):
+    """transformers with bitsandbytes loads pare's folder; its logits are those of pare run."""
+    if "folder" not in case:
+        raise Skip("nothing was written")
+    originals.bitsandbytes()
+    model = models.load(case["folder"], dtype=torch.float32, device_map="cpu")
+    kinds = [m for m in model.modules() if type(m).__name__ in ("Linear4bit", "Linear8bitLt")]
+    if not kinds:
+        raise Wrong("transformers made no bitsandbytes layer")
+    for module in kinds:
+        module.support_avx512bf16_for_cpu = False                  # else it computes in bf16 on machines that can
+    ids = [i % model.config.vocab_size for i in ids_of(report, "demo")[:33]]
+    return f"{len(kinds)} layers; " + near(pare_logits(report, case["folder"], ids, "--exact"), forward(model, ids), tolerance, "logits of transformers")
+
+
+# ----------------------------------------------------------------------------------------------------------------- hqq
+def check_hqq(report, source, bits, axis):
+    need(report, methods="hqq")
+    libs.need("hqq.core.quantize")
+    suffix = "" if axis == 1 else ":axis0"
+    arguments = ["--method", "hqq", "--scheme", f"W{bits}A16_ASYM:g64{suffix}"]
+    if "hqq" in listed(report, "layouts"):
+        arguments += ["--format", "hqq"]
+    got = models.tensors(plain_of(report, quantize(report, source, f"hqq-{bits}-{axis}", *arguments)))
+    ours = theirs = ours2 = theirs2 = 0.0
+    for name, weight in linear_weights(source).items():
+        weight = weight.float()
+        a, b = (got[name] - weight).double(), (originals.hqq_parts(weight, bits, 64, axis)[2] - weight).double()
+        ours, theirs, ours2, theirs2 = ours + float(a.abs().sum()), theirs + float(b.abs().sum()), ours2 + float(a.square().sum()), theirs2 + float(b.square().sum())
+    if ours > theirs * 1.001:
+        raise Wrong(f"sum of |error| {ours:.6g}, hqq {theirs:.6g}")
+    return f"sum of |error| {ours:.5g}, hqq {theirs:.5g}; squares {ours2:.5g}, {theirs2:.5g}"
+
+
+# -------------------------------------------------------------------------------------------------------- whole models
+class Subject:
+    """A float model, its tokens and what is measured against them; made once."""
+
+    def __init__(self, report, name):
+        self.name, self.folder, self.group = name, folder_of(report, name), GROUPS[name]
+        self.model = models.float_model(self.folder)
+        tokens, self.evaluation = whole.windows(self.folder, report.models / "text", CALIBRATION, EVALUATION)
+        self.tokens = tokens
+        self.path = report.folder / f"{name}-calibration.npy"
+        np.save(self.path, tokens.numpy().astype(np.int32))
+        self.floats, self.kwargs = whole.float_inputs(self.model, tokens)
+        self.squares = whole.hessians(self.floats)
+        self.reference = whole.log_probabilities(self.model, self.evaluation)
+
+    def copy(self):
+        return models.float_model(self.folder)
+
+    @libs.quiet
+    def kl(self, model):
+        return whole.measure(model, self.reference, self.evaluation)["kl_mean"]
+
+    def quantized(self, report, label, *arguments):
+        count, length = self.tokens.shape
+        return quantize(report, self.folder, f"{self.name}-{label}", *arguments, "--calibration", self.path, "--samples", count, "--seq-len", length)
+
+
+@functools.lru_cache(maxsize=None)
+def subject(report, name):
+    return Subject(report, name)
+
+
+def scheme_of(bits, group, sym):
+    return f"W{bits}A16{'' if sym else '_ASYM'}:" + (f"g{group}" if group else "channel")
+
+
+def original_gptq(s, bits, group, sym):
+    """name -> a quantized model, for each library that is here."""
+    found = {}
+    for name, at_once in (("gptq.gptqmodel", False), ("gptq.llmcompressor", True)):
+        try:
+            model = s.copy()
+            whole.quantize_sequential(model, s.tokens, originals.METHODS[name], bits, group, sym, at_once)
+            found[name] = model
+        except libs.Missing:
+            pass
+    if not found:
+        raise libs.Missing("neither gptqmodel nor llm-compressor is here")
+    return found
+
+
+def original_awq(s, bits, group, sym):
+    model = s.copy()
+    whole.quantize_awq(model, s.tokens, bits, group, sym)
+    return {"awq.autoawq": model}
+
+
+ORIGINALS = {"gptq": original_gptq, "awq": original_awq}
+
+
+def check_whole(report, name, method, bits, grouped, sym):
+    need(report, methods=method)
+    s = subject(report, name)
+    group = s.group if grouped else 0
+    theirs = {n: s.kl(m) for n, m in ORIGINALS[method](s, bits, group, sym).items()}
+    scheme = scheme_of(bits, group, sym)
+    ours = s.kl(models.float_model(plain_of(report, s.quantized(report, f"{method}-{scheme}", "--method", method, "--scheme", scheme))))
+    text = f"KL {ours:.5f}; " + ", ".join(f"{n} {v:.5f}" for n, v in theirs.items())
+    if not ours <= min(theirs.values()) * NOISE:
+        raise Wrong(text)
+    return text
+
+
+def check_layer(report, name, method, layer, leaf, bits, grouped, sym):
+    """One linear layer alone (--only), so that both see exactly the float model's inputs; AWQ folds scales: measured at the block's output."""
+    need(report, methods=method)
+    s = subject(report, name)
+    group = s.group if grouped else 0
+    scheme, path = scheme_of(bits, group, sym), f"model.layers.{layer}.{leaf}"
+    folder = s.quantized(report, f"one-{method}-{scheme}", "--method", method, "--scheme", scheme, "--only", path + ".weight")
+    ours = models.float_model(plain_of(report, folder))
+    x = s.floats[layer][0][leaf]
+    theirs = {}
+    for original in [n for n in ("gptq.gptqmodel", "gptq.llmcompressor", "awq.autoawq") if n.startswith(method)]:
+        model = s.copy()
+        linear = model.get_submodule(path)
+        try:
+            linear.weight.data = originals.METHODS[original](linear.weight.data, x, bits, group, sym)
+        except libs.Missing:
+            continue
+        theirs[original] = model
+    if not theirs:
+        raise libs.Missing("no original of it is here")
+    error = (lambda m: whole.layer_error(m, s.model, s.squares)) if method == "gptq" else (lambda m: whole.block_error(m, s.floats, s.kwargs))
+    mine, others = error(ours), {n: error(m) for n, m in theirs.items()}
+    text = f"{'layer' if method == 'gptq' else 'block'} output error {mine:.6g}; " + ", ".join(f"{n} {v:.6g}" for n, v in others.items())
+    if not mine <= min(others.values()) * NOISE:
+        raise Wrong(text)
+    return text
+
+
+def check_w8a8(report, name, method, scheme):
+    """SmoothQuant and LLM.int8: whole-model KL with quantized activations, in the library that loads the folder."""
+    need(report, methods=method)
+    need(report, schemes=scheme)
+    s = subject(report, name)
+    theirs = s.copy()
+    if method == "smoothquant":
+        whole.quantize_w8a8(theirs, s.floats, 0.5)
+        folder = s.quantized(report, method, "--method", method, "--scheme", scheme)
+    else:
+        need(report, layouts="bitsandbytes")
+        whole.quantize_llm_int8(theirs)
+        folder = quantize(report, s.folder, "int8-" + name, "--scheme", scheme, "--format", "bitsandbytes")
+    options = {"device_map": "cpu"} if method != "smoothquant" else {}
+    ours, original = s.kl(models.load(folder, dtype=torch.float32, **options)), s.kl(theirs)
+    text = f"KL {ours:.6f}, original {original:.6f}"
+    if not ours <= original * 1.05:
+        raise Wrong(text)
+    return text
+
+
+# ---------------------------------------------------------------------------------------------------------- the matrix
+def run(report):
+    for name, source in sources(report).items():
+        for scheme in ("NF4", "FP4", "NF4:nested", "FP4:nested"):
+            case, label = {}, f"methods {scheme} [{name}]"
+            report.check(label + ": bit for bit as bitsandbytes", lambda s=scheme, c=case, f=source: check_4bit(report, f(), s, c))
+            report.check(label + ": transformers loads it, logits", check_loads, report, case, EXACT if name != "tiny bf16" else HALF)
+        case, label = {}, f"methods LLM_INT8 [{name}]"
+        report.check(label + ": bit for bit as bitsandbytes", lambda c=case, f=source: check_int8(report, f(), c))
+        report.check(label + ": transformers loads it, logits", check_loads, report, case, HALF)
+    for name in ("tiny f32", "demo"):
+        for bits in (8, 4, 3, 2, 1):
+            for axis in (1, 0):
+                report.check(f"methods hqq {bits} bit axis {axis} [{name}]: weight error", lambda b=bits, a=axis, f=sources(report)[name]: check_hqq(report, f(), b, a))
+    for bits in (4, 3, 2):
+        for grouped in (True, False):
+            how = f"{bits} bit {'group' if grouped else 'channel'}"
+            for sym in (True, False):
+                kind = f"{how} {'symmetric' if sym else 'asymmetric'}"
+                for layer, leaf in ((0, "self_attn.q_proj"), (3, "mlp.down_proj")):
+                    report.check(f"methods gptq {kind} [demo]: {layer}.{leaf}", check_layer, report, "demo", "gptq", layer, leaf, bits, grouped, sym)
+                for name in ("demo", "tinystories-656k") if sym else ("demo",):
+                    report.check(f"methods gptq {kind} [{name}]: whole model", check_whole, report, name, "gptq", bits, grouped, sym)
+            report.check(f"methods awq {how} asymmetric [demo]: 3.mlp.down_proj", check_layer, report, "demo", "awq", 3, "mlp.down_proj", bits, grouped, False)
+            for name in ("demo", "tinystories-656k") if grouped and bits == 4 else ("tinystories-656k",):      # autoawq takes a minute on demo
+                report.check(f"methods awq {how} asymmetric [{name}]: whole model", check_whole, report, name, "awq", bits, grouped, False)
+    for name in ("demo", "tinystories-656k"):
+        report.check(f"methods smoothquant W8A8 [{name}]: whole model", check_w8a8, report, name, "smoothquant", "W8A8")
+        report.check(f"methods llm.int8 [{name}]: whole model", check_w8a8, report, name, "rtn", "LLM_INT8")
