@@ -20,10 +20,13 @@ from libs import Missing, quiet, torch
 
 def _bare_package(*names):
     """Makes packages importable without running their __init__ (which imports a hundred things that nothing here needs)."""
-    spec = importlib.util.find_spec(names[0])
-    if spec is None:
-        raise Missing(f"{names[0]} is not installed")
-    root = list(spec.submodule_search_locations)[0]
+    if names[0] in sys.modules:
+        root = sys.modules[names[0]].__path__[0]
+    else:
+        spec = importlib.util.find_spec(names[0])
+        if spec is None:
+            raise Missing(f"{names[0]} is not installed")
+        root = list(spec.submodule_search_locations)[0]
     for name in names:
         if name not in sys.modules:
             module = types.ModuleType(name)
@@ -61,6 +64,20 @@ def rtn(weight, inputs, bits, group, sym):
     """Round to nearest on the min-max grid, by compressed-tensors."""
     args, scale, zero = _ct_params(weight, bits, group, sym)
     from compressed_tensors.quantization.lifecycle.forward import fake_quantize
+    return fake_quantize(weight, scale, None if sym else zero, args)
+
+
+def rtn_search(weight, inputs, bits, group, sym):
+    """Round to nearest after llm-compressor's memoryless_mse observer: ranges shrunk by up to a fifth, least sum of |error|^2.4."""
+    _bare_package("llmcompressor", "llmcompressor.observers", "llmcompressor.utils")
+    search = libs.need("llmcompressor.observers.mse_quant")._grid_search_mse
+    from compressed_tensors.quantization.lifecycle.forward import fake_quantize
+    from compressed_tensors.quantization.utils import calculate_qparams
+    cols = columns_of_group(weight, group)
+    args = _ct_args(bits, cols, cols == weight.shape[1], sym)
+    observed = weight.unflatten(-1, (-1, cols)).unsqueeze(0)
+    low, high = search(observed, args, args.model_copy(update={"strategy": "token"}), 0.2, 5, 100.0, 2.4, 0.3)
+    scale, zero = calculate_qparams(low, high, args)
     return fake_quantize(weight, scale, None if sym else zero, args)
 
 
@@ -288,6 +305,7 @@ def smoothquant(weight, inputs, alpha=0.5):
 # Every weight-only original, by the name under which its figures are kept.
 METHODS = {
     "rtn": rtn,
+    "rtn.search": rtn_search,
     "hqq": hqq,
     "hqq.axis0": functools.partial(hqq, axis=0),
     "gptq.gptqmodel": gptqmodel,
