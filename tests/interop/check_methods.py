@@ -129,6 +129,59 @@ def check_hqq(report, source, bits, axis):
     return f"sum of |error| {ours:.5g}, hqq {theirs:.5g}; squares {ours2:.5g}, {theirs2:.5g}"
 
 
+def check_hqq_loads(report, source, bits):
+    """hqq's own layer reads what pare wrote and makes the same values of it (transformers 5.23 has no HQQ)."""
+    need(report, methods="hqq", layouts="hqq")
+    libs.need("hqq.core.quantize")
+    from hqq.core.quantize import HQQLinear
+    folder = quantize(report, source, f"hqq-load-{bits}", "--method", "hqq", "--scheme", f"W{bits}A16_ASYM:g64", "--format", "hqq")
+    plain, parts, count = models.tensors(plain_of(report, folder)), models.tensors(folder), 0
+    for module in sorted(n.removesuffix(".W_q") for n in parts if n.endswith(".W_q")):
+        state = {n.removeprefix(module + "."): v for n, v in parts.items() if n.startswith(module + ".")}
+        layer = HQQLinear(None, None, compute_dtype=torch.float32, device="cpu", initialize=False)
+        layer.load_state_dict(state)
+        models.same(layer.dequantize().float(), plain[module + ".weight"], module)
+        count += 1
+    if not count:
+        raise Wrong("the folder has no W_q")
+    return f"{count} layers"
+
+
+# ------------------------------------------------------------------------------------- float grids of compressed-tensors
+# pare's scheme -> the library's preset with the same weights
+PRESETS = {"NVFP4A16": "NVFP4A16", "NVFP4": "NVFP4", "MXFP4": "MXFP4A16", "MXFP8A16": "MXFP8A16", "FP8_BLOCK": "FP8_BLOCK"}
+
+
+def check_float_grid(report, source, scheme, case):
+    need(report, schemes=scheme)
+    try:
+        folder = case["folder"] = quantize(report, source, "grid-" + scheme, "--scheme", scheme)
+    except Wrong as why:
+        if "does not store" in str(why):
+            raise Skip(why) from None
+        raise
+    plain, parts, count = models.tensors(plain_of(report, folder)), models.tensors(folder), 0
+    for name, weight in linear_weights(source).items():
+        stored, values = originals.ct_preset(weight, PRESETS[scheme])
+        for part, value in stored.items():
+            got = parts.get(f"{name.removesuffix('weight')}{part}")
+            if got is None:
+                raise Wrong(f"{name.removesuffix('weight')}{part} is missing")
+            models.same(got.reshape(value.shape).float(), value.float(), f"{name.removesuffix('weight')}{part}")
+        models.same(plain[name].to(values.dtype).float(), values.float(), name)
+        count += 1
+    return f"{count} layers"
+
+
+@libs.quiet
+def check_float_grid_loads(report, scheme, case):
+    if "folder" not in case:
+        raise Skip("nothing was written")
+    model = models.load(case["folder"], dtype="auto", quantization_config=models.transformers.CompressedTensorsConfig(dequantize=True))
+    plain = models.float_model(case["folder"].with_name(case["folder"].name + "-plain"))
+    return models.close(models.logits(torch.nn.Module.float(model)), models.logits(plain), HALF, "logits")
+
+
 # -------------------------------------------------------------------------------------------------------- whole models
 class Subject:
     """A float model, its tokens and what is measured against them; made once."""
@@ -265,6 +318,13 @@ def run(report):
         for bits in (8, 4, 3, 2, 1):
             for axis in (1, 0):
                 report.check(f"methods hqq {bits} bit axis {axis} [{name}]: weight error", lambda b=bits, a=axis, f=sources(report)[name]: check_hqq(report, f(), b, a))
+        for bits in (8, 4, 3, 2, 1):
+            report.check(f"methods hqq {bits} bit [{name}]: hqq loads it", lambda b=bits, f=sources(report)[name]: check_hqq_loads(report, f(), b))
+    for name in ("tiny f32", "tiny bf16"):
+        for scheme in PRESETS:
+            case, label = {}, f"methods {scheme} [{name}]"
+            report.check(label + ": as compressed-tensors", lambda s=scheme, c=case, f=sources(report)[name]: check_float_grid(report, f(), s, c))
+            report.check(label + ": transformers loads it, logits", check_float_grid_loads, report, scheme, case)
     for bits in (4, 3, 2):
         for grouped in (True, False):
             how = f"{bits} bit {'group' if grouped else 'channel'}"

@@ -81,6 +81,38 @@ def rtn_search(weight, inputs, bits, group, sym):
     return fake_quantize(weight, scale, None if sym else zero, args)
 
 
+# ------------------------------------------------------------------------------------- float grids of compressed-tensors
+def _extremes(weight, args):
+    """min and max for each scale of a strategy, in the shape of the scale tensor."""
+    if args.strategy == "tensor":
+        return weight.min().reshape(1), weight.max().reshape(1)
+    if args.strategy == "channel":
+        return weight.amin(-1, keepdim=True), weight.amax(-1, keepdim=True)
+    if args.strategy == "block":
+        rows, cols = args.block_structure
+        tiles = [[weight[r : r + rows, c : c + cols] for c in range(0, weight.shape[1], cols)] for r in range(0, weight.shape[0], rows)]
+        return tuple(torch.stack([torch.stack([pick(t) for t in row]) for row in tiles]) for pick in (torch.min, torch.max))
+    parts = weight.unflatten(-1, (-1, args.group_size))
+    return parts.amin(-1), parts.amax(-1)
+
+
+def ct_preset(weight, preset):
+    """A weight by a preset of compressed-tensors (NVFP4A16, MXFP4A16, FP8_BLOCK, ...), scales from the extremes: (what it stores, its values)."""
+    libs.need("compressed_tensors")
+    from compressed_tensors.compressors import BaseCompressor
+    from compressed_tensors.compressors.format import infer_module_format
+    from compressed_tensors.quantization.quant_scheme import preset_name_to_scheme
+    from compressed_tensors.quantization.utils import calculate_qparams, generate_gparam
+    scheme = preset_name_to_scheme(preset, ["Linear"])
+    args, extra = scheme.weights, {}
+    if args.strategy == "tensor_group":
+        extra["weight_global_scale"] = generate_gparam(weight.min(), weight.max())
+    scale, zero = calculate_qparams(*_extremes(weight, args), args, global_scale=extra.get("weight_global_scale"))
+    codec = BaseCompressor.get_value_from_registry(infer_module_format(torch.nn.Linear, scheme).value)
+    stored = codec.compress({"weight": weight.clone(), "weight_scale": scale, "weight_zero_point": zero, **extra}, scheme)
+    return {k: v for k, v in stored.items() if v is not None}, codec.decompress(dict(stored), scheme)["weight"]
+
+
 # ----------------------------------------------------------------------------------------------------------------- hqq
 def hqq_parts(weight, bits, group, axis):
     """hqq.core.quantize.Quantizer.quantize as hqq_base_quant_config calls it (proximal solver; whole zero points to start from at
