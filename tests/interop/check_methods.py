@@ -110,6 +110,41 @@ def check_loads(report, case, tolerance):
     return f"{len(kinds)} layers; " + near(pare_logits(report, case["folder"], ids, "--exact"), forward(model, ids), tolerance, "logits of transformers")
 
 
+@libs.quiet
+def saved_by_transformers(source, folder, scheme):
+    """Quantized while loading, saved before the first forward: the values as bitsandbytes dequantizes them, by name."""
+    functional = originals.bitsandbytes().functional
+    dtype = next(iter(models.tensors(source).values())).dtype
+    config = models.transformers.BitsAndBytesConfig(load_in_8bit=True) if scheme == "LLM_INT8" else models.transformers.BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type=scheme[:3].lower(), bnb_4bit_use_double_quant=scheme.endswith(":nested"), bnb_4bit_compute_dtype=torch.float32)
+    model = models.AutoModelForCausalLM.from_pretrained(str(source), quantization_config=config, dtype=dtype, device_map="cpu")
+    model.save_pretrained(folder)
+    values = {}
+    for name, module in model.named_modules():
+        if type(module).__name__ == "Linear4bit":
+            state = module.weight.quant_state
+            state.dtype = torch.float32                            # products in f32, not rounded to the model's dtype
+            values[name + ".weight"] = functional.dequantize_4bit(module.weight.data, state)
+        elif type(module).__name__ == "Linear8bitLt":
+            values[name + ".weight"] = functional.int8_vectorwise_dequant(module.weight.data, module.weight.SCB)
+    return values
+
+
+def check_reads(report, source, scheme):
+    need(report, schemes=scheme, layouts="bitsandbytes")
+    folder = report.scratch("methods-theirs-" + scheme)
+    values = saved_by_transformers(source, folder, scheme)
+    if not values:
+        raise Wrong("transformers quantized nothing")
+    plain = models.tensors(plain_of(report, folder))
+    for name, value in values.items():
+        if scheme == "LLM_INT8":
+            models.close(plain[name], value.reshape(plain[name].shape), 1e-6, name)      # codes * max * (1 / 127), in one order or another
+        else:
+            models.same(plain[name], value.reshape(plain[name].shape), name)
+    return f"{len(values)} layers"
+
+
 # ----------------------------------------------------------------------------------------------------------------- hqq
 def check_hqq(report, source, bits, axis):
     need(report, methods="hqq")
@@ -311,9 +346,13 @@ def run(report):
             case, label = {}, f"methods {scheme} [{name}]"
             report.check(label + ": bit for bit as bitsandbytes", lambda s=scheme, c=case, f=source: check_4bit(report, f(), s, c))
             report.check(label + ": transformers loads it, logits", check_loads, report, case, EXACT if name != "tiny bf16" else HALF)
+            if name.startswith("tiny"):
+                report.check(label + ": pare reads what transformers saved", lambda s=scheme, f=source: check_reads(report, f(), s))
         case, label = {}, f"methods LLM_INT8 [{name}]"
         report.check(label + ": bit for bit as bitsandbytes", lambda c=case, f=source: check_int8(report, f(), c))
         report.check(label + ": transformers loads it, logits", check_loads, report, case, HALF)
+        if name.startswith("tiny"):
+            report.check(label + ": pare reads what transformers saved", lambda f=source: check_reads(report, f(), "LLM_INT8"))
     for name in ("tiny f32", "demo"):
         for bits in (8, 4, 3, 2, 1):
             for axis in (1, 0):
