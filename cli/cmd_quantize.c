@@ -55,11 +55,14 @@ bool cli_job_options(cli *c, pare_quantize_options *o) {
     *o = (pare_quantize_options){.method = cli_text(c, "method"), .format = cli_text(c, "format"), .container = cli_text(c, "container"),
                                  .dtype = cli_text(c, "dtype"), .hash = cli_text(c, "hash"), .recipe = cli_text(c, "recipe"), .resume = cli_has(c, "resume"),
                                  .overwrite = cli_has(c, "overwrite"), .dry_run = cli_has(c, "dry-run"),
-                                 .allow_nonfinite = cli_has(c, "allow-nonfinite")};
+                                 .allow_nonfinite = cli_has(c, "allow-nonfinite"),
+                                 .calibration = cli_text(c, "calibration"), .no_bos = cli_has(c, "no-bos")};
     o->n_ignore = cli_list(c, "ignore", &o->ignore);
     o->n_only = cli_list(c, "only", &o->only);
     o->n_set = cli_list(c, "set", &o->set);
-    if (!cli_size(c, "memory", &o->memory) || !cli_size(c, "shard-size", &o->shard_size) || !cli_int(c, "seed", 0, INT64_MAX, &seed)) return false;
+    if (!cli_size(c, "memory", &o->memory) || !cli_size(c, "shard-size", &o->shard_size) || !cli_int(c, "seed", 0, INT64_MAX, &seed) ||
+        !cli_int(c, "samples", 1, 1 << 20, &o->samples) || !cli_int(c, "seq-len", 1, 1 << 20, &o->seq_len))
+        return false;
     o->seed = (uint64_t)seed;
     if (!cli_scheme(c, &o->scheme, &given)) return false;
     if (!given) o->scheme.bits = 0; /* the recipe's default, else W8A16 */
@@ -103,18 +106,16 @@ static int quantize(cli *c, const char *model, const char *out, const pare_quant
 }
 
 static int run(cli *c) {
-    static const char *const later[] = {"calibration", "samples", "seq-len", "report"};
     pare_quantize_options o;
     pare_assess_options assess;
     const char *out = cli_text(c, "output"), *file = cli_text(c, "evaluate"), *model;
     char *text = NULL;
     int code = 1;
-    for (int i = 0; i < 4; i++)
-        if (cli_has(c, later[i])) {
-            snprintf(c->err.text, sizeof c->err.text, "--%s: this version has no %s; its methods need no data", later[i], i < 3 ? "calibration" : "HTML reports");
-            c->err.code = PARE_ERR_UNSUPPORTED;
-            return cli_fail(c, &c->err);
-        }
+    if (cli_has(c, "report")) {
+        snprintf(c->err.text, sizeof c->err.text, "--report: this version has no HTML reports");
+        c->err.code = PARE_ERR_UNSUPPORTED;
+        return cli_fail(c, &c->err);
+    }
     if (!out && !cli_has(c, "dry-run")) return cli_usage(c, "needs -o OUT");
     if (!cli_job_options(c, &o)) return 2;
     if (file && !cli_assess_options(c, file, &assess, &text, &code)) return code;
@@ -143,9 +144,10 @@ static const cli_flag flags[] = {
     {"overwrite", 0, NULL, "replace OUT if it exists", false},
     {"dry-run", 'n', NULL, "print the plan, write nothing", false},
     {"allow-nonfinite", 0, NULL, "go on when a weight holds NaN or Inf", false},
-    {"calibration", 0, "FILE", "text for methods that look at activations (none in this version)", false},
-    {"samples", 0, "N", "calibration windows", false},
-    {"seq-len", 0, "L", "tokens per calibration window", false},
+    {"calibration", 0, "FILE", "text, JSON lines or token ids for methods that look at activations (default: the text that comes with pare)", false},
+    {"samples", 0, "N", "calibration windows (default 128)", false},
+    {"seq-len", 0, "L", "tokens of a calibration window (default 2048, or as many as the model has positions)", false},
+    {"no-bos", 0, NULL, "calibration windows do not begin with the beginning-of-sequence token", false},
     {"evaluate", 0, "TEXT", "then measure the result against the original on this text; kept in pare.json", false},
     CLI_ASSESS_FLAGS,
     {"report", 0, "FILE", "HTML report (not in this version)", false},

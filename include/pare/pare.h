@@ -358,6 +358,9 @@ typedef struct pare_quantize_options {
     const char *hash;                  /**< of input files in pare.json: "xxh128" (NULL; memory speed) or "sha256"; outputs are always sha256 */
     uint64_t seed;
     bool resume, overwrite, dry_run, allow_nonfinite;
+    const char *calibration;           /**< text for methods that look at activations; NULL = the text that comes with pare */
+    int64_t samples, seq_len;          /**< windows of so many tokens; 0 = 128 of 2048, or what text and model have room for */
+    bool no_bos;                       /**< no beginning-of-sequence id at the head of a window */
 } pare_quantize_options;
 
 typedef struct pare_job_result {

@@ -32,15 +32,16 @@ uint64_t pare_collect_bytes(pare_needs needs, int64_t cols);
 
 /* --------------------------------------------------------------------------------------------------------- workstore.c */
 typedef struct pare_workstore pare_workstore;
-/* What is known of a finished layer besides its tensor. */
-typedef struct pare_work_record { double loss, damping; int64_t retries, dead, tokens; char note[200]; } pare_work_record;
 /* folder/.work; resume: what an earlier run finished is found again. */
 pare_status pare_workstore_open(const char *folder, bool resume, pare_workstore **out, pare_err *err);
+const char *pare_workstore_folder(const pare_workstore *s);
 void pare_workstore_close(pare_workstore *s);
 /* One file an item, whole or absent. */
 pare_status pare_workstore_put(pare_workstore *s, int64_t item, const pare_qtensor *q, const pare_work_record *record, pare_err *err);
 bool pare_workstore_has(const pare_workstore *s, int64_t item);
-pare_status pare_workstore_get(const pare_workstore *s, int64_t item, pare_qtensor **q, pare_work_record *record, pare_err *err);
+/* scheme and shape: the plan's. record may be NULL. */
+pare_status pare_workstore_get(const pare_workstore *s, int64_t item, const pare_scheme *scheme, int64_t rows, int64_t cols, pare_qtensor **q, pare_work_record *record,
+                               pare_err *err);
 /* Scales of fold number `fold`. */
 pare_status pare_workstore_put_scale(pare_workstore *s, int64_t fold, const float *scale, int64_t n, const char *note, pare_err *err);
 pare_status pare_workstore_get_scale(const pare_workstore *s, int64_t fold, float *scale, int64_t n, char note[200], bool *found, pare_err *err);
@@ -50,9 +51,13 @@ pare_status pare_workstore_remove(const char *folder, pare_err *err);
 /* --------------------------------------------------------------------------------------------------------- calibrate.c */
 typedef struct pare_calibration_texts {
     pare_walk_text *texts; int64_t n;
-    int64_t seq_len, tokens;
-    const char *source, *hash;    /* file name or "bundled"; SHA-256 of the ids */
+    int64_t seq_len, tokens;      /* of the longest; of all */
+    char source[200], hash[65];   /* "bundled text, 128 windows of 2048 tokens, seed 0"; SHA-256 of the ids */
+    struct calibration_rows *rows; /* owns the ids; may be NULL */
 } pare_calibration_texts;
+void pare_calibration_texts_free(pare_calibration_texts *t);
+/* As the options say, in the ids of this checkpoint's tokenizer; calibration_texts.c. */
+pare_status pare_calibration_texts_load(pare_ctx *ctx, const pare_weights *weights, const pare_quantize_options *options, pare_calibration_texts **out, pare_err *err);
 
 /* Can the graph of this checkpoint run, and which layers does it know? Fills item->calibrated; keeps in float what a method cannot reach. */
 pare_status pare_calibrate_plan(pare_ctx *ctx, pare_plan *plan, const pare_weights *weights, pare_err *err);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "flow/calibrate.h"
 #include "flow/flow.h"
 #include <pare/report.h>
 
@@ -280,6 +281,27 @@ static void put_options(pare_json *j, const pare_quantize_options *o) {
     pare_json_end(j);
 }
 
+/* What the method said about a layer that it was shown the inputs of. */
+static void put_record(pare_json *j, const pare_work_record *r) {
+    if (r->tokens) pare_json_int(j, "calibration_rows", r->tokens);
+    if (r->loss - r->loss == 0) pare_json_real(j, "loss", r->loss);
+    if (r->damping > 0) pare_json_real(j, "damping", r->damping);
+    if (r->retries) pare_json_int(j, "damping_retries", r->retries);
+    if (r->dead) pare_json_int(j, "dead_channels", r->dead);
+    if (r->note[0]) pare_json_text(j, "note", r->note);
+}
+
+static void put_calibration(pare_json *j, const pare_calibration_texts *t) {
+    if (!t) return;
+    pare_json_object(j, "calibration");
+    pare_json_text(j, "text", t->source);
+    pare_json_int(j, "windows", t->n);
+    pare_json_int(j, "seq_len", t->seq_len);
+    pare_json_int(j, "tokens", t->tokens);
+    pare_json_text(j, "ids_sha256", t->hash);
+    pare_json_end(j);
+}
+
 static void put_item(pare_json *j, const pare_plan *plan, const pare_plan_item *item) {
     static const char *const actions[] = {"", "keep", "cast", "quantize", "tied"};
     pare_error e;
@@ -296,6 +318,7 @@ static void put_item(pare_json *j, const pare_plan *plan, const pare_plan_item *
         pare_json_real(j, "sqnr_db", e.sqnr_db);
         pare_json_real(j, "max_abs", e.max_abs);
         pare_json_real(j, "cosine", e.cosine);
+        if (item->calibrated) put_record(j, &item->record);
     } else if (item->action != PARE_ACTION_DROP)
         pare_json_text(j, "dtype", pare_dtype_get_info(item->dtype)->name);
     pare_json_int(j, "bytes", (int64_t)item->out_bytes);
@@ -346,6 +369,7 @@ static pare_status write_manifest(finish_state *s, pare_err *err) {
     pare_json_text(j, "container", plan->container->name);
     pare_json_text(j, "plan", s->f->plan_hash);
     put_options(j, s->f->options);
+    put_calibration(j, plan->texts);
     put_files(j, s);
     pare_json_object(j, "totals");
     pare_json_int(j, "input_bytes", (int64_t)plan->input_file_bytes);

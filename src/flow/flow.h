@@ -43,6 +43,9 @@ void pare_recipe_clear(pare_recipe *recipe);
 const pare_rule *pare_recipe_match(const pare_recipe *recipe, const char *tensor); /* first match, or NULL */
 
 /* -------------------------------------------------------------------------------------------------------------- plan.c */
+/* What a method said about a layer that was calibrated. */
+typedef struct pare_work_record { double loss, damping; int64_t retries, dead, tokens; char note[200]; } pare_work_record;
+
 typedef enum pare_action { PARE_ACTION_KEEP = 1, PARE_ACTION_CAST, PARE_ACTION_QUANTIZE, PARE_ACTION_DROP /* tied copy */ } pare_action;
 
 typedef struct pare_plan_item {
@@ -61,10 +64,25 @@ typedef struct pare_plan_item {
     int ndim;
     int64_t shape[PARE_MAX_DIMS];
     int64_t rows, cols;         /* as a matrix: [shape0, rest] */
+    bool calibrated;            /* goes through the walk of calibrate.c, which leaves its codes in the work store */
+    int64_t fold_columns, fold_by; /* folds (plan->folds) whose scale multiplies its columns, and divides its rows or elements; -1 = none */
     /* filled by the run */
     pare_row_error error;
     bool measured;
+    pare_work_record record;    /* calibrated: what its method said */
 } pare_plan_item;
+
+/* A scale a column that was folded into what makes the input of some layers. */
+typedef struct pare_plan_fold {
+    const char *name;           /* of the first layer */
+    int64_t cols, rows;         /* rows of `by` when that is a matrix, else cols */
+    const float *scale, *by;    /* [cols] columns are multiplied by; [rows] what makes them is divided by */
+    float add;                  /* a norm's weight w stands for w + add */
+    char note[200];
+} pare_plan_fold;
+
+/* A method with the options that the job gives it. */
+typedef struct pare_plan_method { const pare_method *method; pare_params params; } pare_plan_method;
 
 typedef struct pare_plan_spec { int64_t item; int part; } pare_plan_spec; /* who owns an output tensor */
 
@@ -94,6 +112,11 @@ typedef struct pare_plan {
     uint64_t input_file_bytes, output_bytes; /* of weight files, headers included */
     int64_t quantized, kept;
     PARE_VEC(pare_plan_warning) warnings;
+    PARE_VEC(pare_plan_method) methods;
+    int64_t calibrated;             /* items that go through the walk; 0 = no calibration */
+    PARE_VEC(pare_plan_fold) folds;
+    const struct pare_calibration_texts *texts; /* of the run */
+    const struct pare_workstore *work;
 } pare_plan;
 
 /* What kind of job the plan is for. */
@@ -101,6 +124,10 @@ typedef enum pare_plan_kind { PARE_PLAN_QUANTIZE = 1, PARE_PLAN_CONVERT, PARE_PL
 pare_status pare_plan_new(pare_ctx *ctx, pare_plan_kind kind, const pare_weights *weights, const pare_quantize_options *options, pare_plan **out,
                           pare_err *err);
 void pare_plan_free(pare_plan *plan);
+/* One warning a text: the same reason for a hundred layers is said once, with the first name and the count. */
+pare_status pare_plan_warn(pare_plan *plan, const char *name, const char *text, pare_err *err);
+/* The options of a method of the plan. */
+const pare_params *pare_plan_params(const pare_plan *plan, const pare_method *method);
 pare_status pare_plan_table(const pare_plan *plan, pare_table **out, pare_err *err);
 /*
  * SHA-256 of everything that determines the output: resuming with another one is refused. times: the input files' times
@@ -129,7 +156,7 @@ void pare_journal_close(pare_journal *j);
 #define PARE_JOURNAL_NAME ".pare-journal"
 
 /* ------------------------------------------------------------------------------------------------------------ stream.c */
-typedef struct pare_stream_options { uint64_t memory; bool allow_nonfinite; } pare_stream_options;
+typedef struct pare_stream_options { uint64_t memory; bool allow_nonfinite; uint64_t seed; } pare_stream_options;
 /* Carries the plan out into folder; shard_hash [n_shards]. */
 pare_status pare_stream_run(pare_ctx *ctx, pare_plan *plan, const pare_weights *weights, const char *folder, const pare_stream_options *options,
                             pare_journal *journal, const pare_journal_state *state, char (*shard_hash)[65], pare_err *err);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "flow/calibrate.h"
 #include "flow/flow.h"
 #include <pare/report.h>
 
@@ -115,6 +116,8 @@ typedef struct job {
     char (*shard_hash)[65], (*input_hash)[65];
     pare_journal *journal;
     pare_background *hasher;
+    pare_calibration_texts *texts;
+    pare_workstore *work;
     char plan_hash[65];
 } job;
 
@@ -190,6 +193,15 @@ out:
     return st;
 }
 
+/* Layers that look at activations are made first, into the work store; the stream takes them from there. */
+static pare_status calibrate(job *j, pare_err *err) {
+    pare_status st;
+    if (!j->plan->calibrated) return PARE_OK;
+    if ((st = pare_workstore_open(j->paths.partial, j->options->resume, &j->work, err)) != PARE_OK) return st;
+    j->plan->work = j->work;
+    return pare_calibrate_run(j->ctx, j->plan, j->weights, j->texts, j->options, j->work, err);
+}
+
 static pare_status run_job(job *j, pare_err *err) {
     char fingerprint[65];
     pare_journal_state state = {0};
@@ -203,12 +215,14 @@ static pare_status run_job(job *j, pare_err *err) {
     hashes.hex = j->input_hash;
     PARE_TRY(pare_background_new(j->ctx, &j->hasher, err));
     PARE_TRY(pare_background_start(j->hasher, hash_inputs, &hashes, err));
-    const pare_stream_options so = {.memory = j->options->memory, .allow_nonfinite = j->options->allow_nonfinite};
+    PARE_TRY(calibrate(j, err));
+    const pare_stream_options so = {.memory = j->options->memory, .allow_nonfinite = j->options->allow_nonfinite, .seed = j->options->seed};
     PARE_TRY(pare_stream_run(j->ctx, j->plan, j->weights, j->paths.partial, &so, j->journal, &state, j->shard_hash, err));
     PARE_TRY(pare_background_wait(j->hasher, err));
     const pare_finish f = {.plan = j->plan, .weights = j->weights, .options = j->options, .command = j->command, .plan_hash = j->plan_hash, .folder = j->paths.partial,
                            .shard_hash = (const char(*)[65])j->shard_hash, .input_hash = (const char(*)[65])j->input_hash};
     PARE_TRY(pare_finish_folder(j->ctx, &f, err));
+    PARE_TRY(pare_workstore_remove(j->paths.partial, err));
     PARE_TRY(publish(&j->paths, err));
 out:
     if (st != PARE_OK && j->hasher) pare_background_wait(j->hasher, NULL);
@@ -227,8 +241,10 @@ static void after_failure(const job *j, pare_status st, pare_err *err) {
 static void clear_job(job *j) {
     pare_background_free(j->hasher);
     pare_journal_close(j->journal);
+    pare_workstore_close(j->work);
     pare_dealloc(j->shard_hash);
     pare_dealloc(j->input_hash);
+    pare_calibration_texts_free(j->texts);
     pare_plan_free(j->plan);
     pare_weights_free(j->weights);
     pare_store_close(j->store);
@@ -246,6 +262,10 @@ static pare_status run(pare_ctx *ctx, pare_plan_kind kind, const char *command, 
     if (!options->dry_run) PARE_TRY(check_output(&j.paths, options, model, err));
     PARE_TRY(open_input(&j, model, err));
     PARE_TRY(pare_plan_new(ctx, kind, j.weights, options, &j.plan, err));
+    if (j.plan->calibrated) PARE_TRY(pare_calibration_texts_load(ctx, j.weights, options, &j.texts, err));
+    else if (options->calibration)
+        pare_log(ctx, PARE_LOG_WARNING, "a calibration text has no effect here: no method of this plan looks at activations");
+    j.plan->texts = j.texts;
     PARE_TRY(pare_finish_check(&(pare_finish){.plan = j.plan, .weights = j.weights, .options = options}, err));
     PARE_TRY(pare_plan_fingerprint(j.plan, j.weights, options, false, j.plan_hash, err));
     const bool resume_done = !options->dry_run && options->resume && !options->overwrite && pare_path_exists(j.paths.out);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "flow/calibrate.h"
 #include "flow/flow.h"
 #include <pare/report.h>
 
@@ -78,6 +79,32 @@ static pare_status read_method(plan_choice *c, pare_err *err) {
     return st == PARE_OK ? set_params(c, err) : st;
 }
 
+/* A method's options: its defaults, and those of --set that it has. Those of the job's own method were checked already. */
+static pare_status plan_params(plan_choice *c, pare_plan *plan, const pare_method *method, const pare_params **out, pare_err *err) {
+    pare_plan_method fresh = {.method = method};
+    const pare_quantize_options *o = c->options;
+    if ((*out = pare_plan_params(plan, method)) != NULL) return PARE_OK;
+    pare_status st = pare_params_init(&fresh.params, method->options, err);
+    for (size_t i = 0; st == PARE_OK && i < o->n_set; i++) {
+        const size_t n = strcspn(o->set[i], "=");
+        for (const pare_option *k = method->options; st == PARE_OK && k && k->name; k++)
+            if (strlen(k->name) == n && strncmp(k->name, o->set[i], n) == 0) st = pare_params_set(&fresh.params, k->name, o->set[i] + n + 1, method->name, err);
+    }
+    if (st == PARE_OK && !PARE_VEC_PUSH(&plan->methods, fresh)) st = pare_no_memory(err, "plan", sizeof fresh);
+    if (st != PARE_OK) {
+        pare_params_clear(&fresh.params);
+        return st;
+    }
+    *out = pare_plan_params(plan, method);
+    return PARE_OK;
+}
+
+const pare_params *pare_plan_params(const pare_plan *plan, const pare_method *method) {
+    for (size_t i = 0; i < plan->methods.n; i++)
+        if (plan->methods.at[i].method == method) return &plan->methods.at[i].params;
+    return NULL;
+}
+
 static pare_status read_scheme(plan_choice *c, pare_err *err) {
     const pare_quantize_options *o = c->options;
     if (o->scheme_name) return pare_scheme_parse(o->scheme_name, &c->scheme, err);
@@ -118,7 +145,7 @@ static void clear_choice(plan_choice *c) {
 }
 
 /* One warning a text: the same reason for a hundred layers is said once, with the first name and the count. */
-static pare_status add_warning(pare_plan *plan, const char *name, const char *text, pare_err *err) {
+pare_status pare_plan_warn(pare_plan *plan, const char *name, const char *text, pare_err *err) {
     for (size_t i = 0; i < plan->warnings.n; i++) {
         pare_plan_warning *w = &plan->warnings.at[i];
         if (strcmp(w->text, text) == 0) return w->count++, PARE_OK;
@@ -182,12 +209,14 @@ static pare_status quantize_item(plan_choice *c, pare_plan *plan, pare_plan_item
                                  pare_err *err) {
     char warn[256] = "";
     pare_err refusal = {0};
+    const pare_params *params;
     pare_status st;
     item->scheme = c->scheme;
     item->method = c->method;
     if (rule && rule->scheme && (st = pare_scheme_parse(rule->scheme, &item->scheme, err)) != PARE_OK) return st;
     if (rule && rule->method) item->method = pare_method_find(rule->method);
-    if ((st = item->method->prepare(&c->params, &item->scheme, err)) != PARE_OK) return pare_context(err, st, "%s", item->name);
+    if ((st = plan_params(c, plan, item->method, &params, err)) != PARE_OK) return st;
+    if ((st = item->method->prepare(params, &item->scheme, err)) != PARE_OK) return pare_context(err, st, "%s", item->name);
     st = fit_scheme(plan, &item->scheme, item, w, warn, item->reason, sizeof item->reason, &refusal);
     if (st == PARE_OK) st = pare_scheme_check(&item->scheme, 2, (const int64_t[]){item->rows, item->cols}, &refusal);
     if (st == PARE_ERR_UNSUPPORTED && !chosen) {
@@ -195,15 +224,15 @@ static pare_status quantize_item(plan_choice *c, pare_plan *plan, pare_plan_item
         if (c->refusal.code == PARE_OK) c->refusal = refusal;
         snprintf(reason, sizeof reason, "%.159s", refusal.text);
         keep(c, item, w, reason);
-        return add_warning(plan, item->name, "kept in float: the layout cannot store it (--dry-run and pare.json say why)", err);
+        return pare_plan_warn(plan, item->name, "kept in float: the layout cannot store it (--dry-run and pare.json say why)", err);
     }
     if (st != PARE_OK) {
         if (err) *err = refusal; /* it names the tensor */
         return st;
     }
     item->action = PARE_ACTION_QUANTIZE;
-    if (item->reason[0] && (st = add_warning(plan, item->name, item->reason, err)) != PARE_OK) return st;
-    if (warn[0] && (st = add_warning(plan, item->name, warn, err)) != PARE_OK) return st;
+    if (item->reason[0] && (st = pare_plan_warn(plan, item->name, item->reason, err)) != PARE_OK) return st;
+    if (warn[0] && (st = pare_plan_warn(plan, item->name, warn, err)) != PARE_OK) return st;
     return plan->layout->parts(&item->scheme, plan->model_dtype, w->ndim, w->shape, item->parts, &item->n_parts, err);
 }
 
@@ -250,7 +279,7 @@ static pare_status decide(plan_choice *c, pare_plan *plan, pare_plan_item *item,
     if (item->role == PARE_ROLE_CONV && c->has_config && !chosen && !plan->layout->convolutions)
         return keep(c, item, w, "convolution: loaders of this layout replace dense layers only"), PARE_OK;
     if (item->role == PARE_ROLE_EMBEDDING && c->has_config) {
-        pare_status st = add_warning(plan, item->name, "embedding: transformers and vLLM replace dense layers only and will not load it quantized", err);
+        pare_status st = pare_plan_warn(plan, item->name, "embedding: transformers and vLLM replace dense layers only and will not load it quantized", err);
         if (st != PARE_OK) return st;
     }
     return quantize_item(c, plan, item, w, rule, chosen && rule && rule->scheme, err);
@@ -259,6 +288,7 @@ static pare_status decide(plan_choice *c, pare_plan *plan, pare_plan_item *item,
 static pare_status init_item(pare_plan *plan, const plan_choice *c, pare_plan_item *item, const pare_weight *w, int64_t index, pare_err *err) {
     size_t n = strlen(w->name);
     item->weight = index;
+    item->fold_columns = item->fold_by = -1;
     item->name = w->name;
     if (n > 7 && pare_str_ends(w->name, ".weight")) n -= 7;
     item->module = pare_arena_strndup(&plan->arena, w->name, n);
@@ -286,7 +316,7 @@ static pare_status warn_mixed(pare_plan *plan, pare_err *err) {
             continue;
         snprintf(text, sizeof text, "%s here, %s elsewhere: transformers reads one width and group size for a whole %s model", item->scheme.name,
                  first->scheme.name, plan->layout->name);
-        return add_warning(plan, item->name, text, err);
+        return pare_plan_warn(plan, item->name, text, err);
     }
     return PARE_OK;
 }
@@ -373,6 +403,7 @@ pare_status pare_plan_new(pare_ctx *ctx, pare_plan_kind kind, const pare_weights
         PARE_TRY(decide(&c, plan, item, &weights->at[i], err));
     }
     prefer_embedding(plan);
+    PARE_TRY(pare_calibrate_plan(ctx, plan, weights, err));
     PARE_TRY(warn_mixed(plan, err));
     PARE_TRY(check_outcome(&c, plan, err));
     PARE_TRY(pare_plan_lay_out(plan, options->shard_size ? options->shard_size : UINT64_C(5000000000), err));
@@ -397,6 +428,9 @@ void pare_plan_free(pare_plan *plan) {
     pare_dealloc(plan->steps);
     pare_dealloc(plan->items);
     PARE_VEC_CLEAR(&plan->warnings);
+    for (size_t i = 0; i < plan->methods.n; i++) pare_params_clear(&plan->methods.at[i].params);
+    PARE_VEC_CLEAR(&plan->methods);
+    PARE_VEC_CLEAR(&plan->folds);
     pare_arena_clear(&plan->arena);
     pare_dealloc(plan);
 }
@@ -457,6 +491,7 @@ pare_status pare_plan_fingerprint(const pare_plan *plan, const pare_weights *wei
     pare_str_printf(&s, "pare %s %s %s seed %llu nonfinite %d\n", pare_version(), plan->layout ? plan->layout->name : "-", plan->container->name,
                     (unsigned long long)options->seed, options->allow_nonfinite);
     for (size_t i = 0; i < options->n_set; i++) pare_str_printf(&s, "set %s\n", options->set[i]);
+    if (plan->texts) pare_str_printf(&s, "calibration %s %lld %lld\n", plan->texts->hash, (long long)plan->texts->n, (long long)plan->texts->tokens);
     for (int f = 0; f < weights->store->n_files; f++) {
         const pare_store_file *file = &weights->store->files[f];
         pare_str_printf(&s, "input %s %zu %lld\n", file->name, file->map.n, times ? (long long)file->map.mtime_ns : 0);

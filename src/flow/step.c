@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "flow/calibrate_parts.h"
 #include "flow/step.h"
 
+enum { MEASURE_ROWS = 64 };
 #define PIECE_ELEMENTS (INT64_C(1) << 17) /* about what a core's second-level cache holds with codes and floats */
 
 static pare_status bad_values(const char *name, int64_t count, pare_err *err) {
@@ -70,6 +72,15 @@ static pare_status rows_from_f32(const pare_kernels *k, pare_dtype dtype, const 
     return pare_from_f32(dst, dtype, src, n, false, err);
 }
 
+/* Elements [first, first + n) of an item as its folds leave them: columns times a scale; rows, or a norm's elements (which stand for w + add), divided. */
+static void fold_elements(const pare_plan *plan, const pare_plan_item *item, int64_t first, int64_t n, float *x) {
+    const pare_plan_fold *s = item->fold_columns >= 0 ? &plan->folds.at[item->fold_columns] : NULL, *by = item->fold_by >= 0 ? &plan->folds.at[item->fold_by] : NULL;
+    for (int64_t i = 0; s && i < n; i++) x[i] *= s->scale[(first + i) % item->cols];
+    for (int64_t i = 0; by && i < n; i++) x[i] = (x[i] + by->add) / by->by[(first + i) / item->cols] - by->add;
+}
+
+static bool is_folded(const pare_plan_item *item) { return item->fold_columns >= 0 || item->fold_by >= 0; }
+
 static pare_status cast_piece(void *arg, int64_t i, int worker, pare_err *err) {
     const cast_work *c = arg;
     const pare_kernels *k = c->s->ctx->kernels;
@@ -81,12 +92,15 @@ static pare_status cast_piece(void *arg, int64_t i, int worker, pare_err *err) {
     pare_status st;
     if (c->data) {
         const uint8_t *src = c->data + (size_t)(c->first + from) * pare_dtype_bytes(c->w->dtype, 1);
-        if (c->w->dtype == PARE_F64 || to == PARE_F64) /* not through f32 */
+        if (!is_folded(c->item) && (c->w->dtype == PARE_F64 || to == PARE_F64)) /* not through f32 */
             return pare_convert(dst, to, src, c->w->dtype, n, false, err);
         st = rows_to_f32(k, c->w->dtype, src, n, x, err);
     } else
         st = pare_weights_read(NULL, c->s->weights, c->item->weight, c->first + from, n, x, err);
-    if (st == PARE_OK) st = rows_from_f32(k, to, x, n * unit, dst, err);
+    if (st == PARE_OK) {
+        fold_elements(c->s->plan, c->item, (c->first + from) * unit, n * unit, x);
+        st = rows_from_f32(k, to, x, n * unit, dst, err);
+    }
     if (st != PARE_OK || to == PARE_F32 || to == PARE_BF16) return st;
     if ((st = rows_to_f32(k, to, dst, n * unit, back, err)) == PARE_OK)
         c->lost[i] = k->count_nonfinite(back, n * unit) - k->count_nonfinite(x, n * unit);
@@ -373,46 +387,81 @@ static void clear_work(quant_work *q) {
 }
 
 /* The method's own work on a whole layer, else the quantizer's. */
-static pare_status whole_layer(const quant_work *q, const int64_t shape[2], float *x, pare_qtensor **t, pare_err *err) {
+static pare_status whole_layer(const quant_work *q, float *x, pare_qtensor **t, pare_err *err) {
     const pare_plan_item *item = q->item;
-    if (item->method->layer) {
-        const pare_layer_job job = {.name = item->name, .scheme = &item->scheme, .rows = shape[0], .cols = shape[1], .w = x};
-        pare_layer_result result = {0};
-        const pare_status st = item->method->layer(q->s->ctx, &job, &result, err);
-        *t = result.q;
-        return st;
-    }
-    const pare_status st = pare_qtensor_new(&item->scheme, 2, shape, t, err);
-    return st == PARE_OK ? pare_quantizer_for(&item->scheme)->quantize(q->s->ctx, x, NULL, NULL, *t, err) : st;
+    const pare_layer_job job = {.name = item->name, .scheme = &item->scheme, .params = pare_plan_params(q->s->plan, item->method), .seed = q->s->options.seed,
+                                .rows = item->rows, .cols = item->cols, .w = x};
+    pare_layer_result result = {0};
+    const pare_status st = pare_method_apply(q->s->ctx, item->method, &job, &result, err);
+    *t = result.q;
+    return st;
 }
 
-/* Schemes whose scale is shared across rows: the layer in f32, quantized as a whole, packed in one call. */
+/* Errors of the whole layer, cut by rows. */
+typedef struct measure_work { const quant_work *q; const float *x; float *y; pare_row_error *error; } measure_work;
+
+static pare_status measure_piece(void *arg, int64_t i, int worker, pare_err *err) {
+    const measure_work *m = arg;
+    const int64_t cols = m->q->item->cols, first = i * MEASURE_ROWS, rows = m->q->item->rows - first < MEASURE_ROWS ? m->q->item->rows - first : MEASURE_ROWS;
+    float *y = m->y + (int64_t)worker * MEASURE_ROWS * cols;
+    const pare_kernels *k = m->q->s->ctx->kernels;
+    const pare_status st = pare_qtensor_dequant_rows(k, m->q->whole, first, rows, y, err);
+    for (int64_t r = 0; st == PARE_OK && r < rows; r++) {
+        pare_row_error e;
+        k->row_error(m->x + (first + r) * cols, y + r * cols, cols, &e);
+        pare_row_error_add(&m->error[i], &e);
+    }
+    return st;
+}
+
+static pare_status measure_whole(const quant_work *q, const float *x, pare_err *err) {
+    const int64_t pieces = (q->item->rows + MEASURE_ROWS - 1) / MEASURE_ROWS;
+    measure_work m = {.q = q, .x = x, .error = pare_alloc_zero((size_t)pieces, sizeof *m.error)};
+    m.y = pare_alloc_aligned(64, (size_t)q->s->ctx->threads * MEASURE_ROWS * (size_t)q->item->cols * sizeof *m.y);
+    pare_status st = m.y && m.error ? pare_parallel(q->s->ctx, pieces, measure_piece, &m, err) : pare_no_memory(err, q->item->name, (size_t)q->item->cols * MEASURE_ROWS);
+    for (int64_t i = 0; st == PARE_OK && i < pieces; i++) pare_row_error_add(&q->item->error, &m.error[i]);
+    pare_dealloc(m.error);
+    pare_dealloc_aligned(m.y);
+    return st;
+}
+
+/* The layer as its method left it: what was read for it, and its codes. */
+static pare_status take_calibrated(quant_work *q, float *x, pare_qtensor **t, pare_err *err) {
+    pare_stream *s = q->s;
+    pare_plan_item *item = q->item;
+    const pare_status st = calibrate_read(s->ctx, s->plan, s->weights, item, s->options.allow_nonfinite, x, err);
+    return st == PARE_OK ? pare_workstore_get(s->plan->work, item - s->plan->items, &item->scheme, item->rows, item->cols, t, NULL, err) : st;
+}
+
+/* Schemes whose scale is shared across rows, and calibrated layers: the layer in f32, quantized as a whole, packed in one call. */
 static pare_status quantize_whole(quant_work *q, const pare_plan_step *step, pare_err *err) {
     pare_plan_item *item = q->item;
-    const int64_t shape[2] = {item->rows, item->cols};
     const size_t n = (size_t)(item->rows * item->cols);
     pare_qtensor *t = NULL;
-    float *x = pare_alloc_aligned(64, n * sizeof *x), *row = pare_alloc_aligned(64, (size_t)item->cols * sizeof *row);
+    float *x = pare_alloc_aligned(64, n * sizeof *x);
     uint8_t *held = NULL;
     pare_status st = PARE_OK;
-    if (!x || !row) {
+    if (!x) {
         st = pare_no_memory(err, item->name, n * sizeof *x);
         goto out;
     }
-    PARE_TRY(load_f32(q, 0, item->rows, x, err));
-    const int64_t bad = q->s->ctx->kernels->count_nonfinite(x, (int64_t)n);
-    if (bad && !q->s->options.allow_nonfinite) {
-        st = bad_values(item->name, bad, err);
-        goto out;
+    if (item->calibrated) PARE_TRY(take_calibrated(q, x, &t, err));
+    else {
+        PARE_TRY(load_f32(q, 0, item->rows, x, err));
+        const int64_t bad = q->s->ctx->kernels->count_nonfinite(x, (int64_t)n);
+        if (bad && !q->s->options.allow_nonfinite) {
+            st = bad_values(item->name, bad, err);
+            goto out;
+        }
+        if (bad) repair(x, item->rows, item->cols);
+        PARE_TRY(whole_layer(q, x, &t, err));
+        if (item->method->layer) { /* which may have changed x */
+            PARE_TRY(load_f32(q, 0, item->rows, x, err));
+            if (bad) repair(x, item->rows, item->cols);
+        }
     }
-    if (bad) repair(x, item->rows, item->cols);
-    PARE_TRY(whole_layer(q, shape, x, &t, err));
-    for (int64_t r = 0; r < item->rows; r++) {
-        pare_row_error e;
-        PARE_TRY(pare_qtensor_dequant_rows(q->s->ctx->kernels, t, r, 1, row, err));
-        q->s->ctx->kernels->row_error(x + r * item->cols, row, item->cols, &e);
-        pare_row_error_add(&item->error, &e);
-    }
+    q->whole = t;
+    PARE_TRY(measure_whole(q, x, err));
     PARE_TRY(place_parts(q, &held, err));
     PARE_TRY(pack_rows(q, 0, item->rows, (pare_pack_in){.codes = t->codes, .scales = t->scales, .zeros = t->zeros, .fzeros = t->fzeros,
                                                         .global_scale = t->global_scale, .nested = t->nested, .g_idx = t->g_idx, .input_scale = t->input_scale}, err));
@@ -420,7 +469,6 @@ static pare_status quantize_whole(quant_work *q, const pare_plan_step *step, par
 out:
     pare_dealloc_aligned(held);
     pare_dealloc_aligned(x);
-    pare_dealloc_aligned(row);
     pare_qtensor_free(t);
     return st;
 }
@@ -455,7 +503,7 @@ static pare_status emit_quantized(pare_stream *s, const pare_plan_step *step, co
     pare_status st = PARE_OK;
     q.item->error = (pare_row_error){0};
     if (is_plain(w) && (st = pare_store_data(s->weights->store, w->tensor, &q.data, err)) != PARE_OK) return st;
-    st = pare_scheme_row_local(&q.item->scheme, q.item->cols) ? quantize_streamed(&q, step, err) : quantize_whole(&q, step, err);
+    st = pare_scheme_row_local(&q.item->scheme, q.item->cols) && !q.item->calibrated ? quantize_streamed(&q, step, err) : quantize_whole(&q, step, err);
     q.item->measured = st == PARE_OK;
     if (q.data) pare_store_release(s->weights->store, w->tensor);
     return st;
@@ -465,7 +513,7 @@ pare_status pare_stream_step(pare_stream *s, const pare_plan_step *step, pare_er
     const pare_plan_item *item = &s->plan->items[step->item];
     const pare_weight *w = &s->weights->at[item->weight];
     switch (item->action) {
-    case PARE_ACTION_KEEP: return emit_stored(s, item, w, err);
+    case PARE_ACTION_KEEP: return is_folded(item) ? emit_cast(s, item, w, err) : emit_stored(s, item, w, err);
     case PARE_ACTION_CAST: return emit_cast(s, item, w, err);
     case PARE_ACTION_QUANTIZE: return emit_quantized(s, step, w, err);
     case PARE_ACTION_DROP: break;

@@ -341,17 +341,23 @@ static pare_status companion(void *user, const char *file, pare_jdoc **out, pare
     return st;
 }
 
-/* Graph and source of a checkpoint. */
-static pare_status make_parts(pare_ctx *ctx, const pare_weights *weights, pare_dtype dtype, pare_graph **graph, pare_gsource *s, pare_err *err)
+pare_status pare_model_graph_of(const pare_weights *weights, pare_graph **graph, pare_err *err)
 {
     const pare_store *store = weights->store;
     const char *where = store->n_files ? store->files[0].name : "model";
     const pare_gnames names = { .has = has, .user = (void *)weights, .json = companion };
-    pare_status st;
+    *graph = NULL;
     if (!store->config) return pare_fail(err, PARE_ERR_FORMAT, "%s: there is no config.json beside it, and running a model needs its architecture", where);
     if (weights->unread)
         return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: quantized as %s, which this version does not read", where, weights->unread);
-    if ((st = pare_model_graph(pare_jdoc_root(store->config), "config.json", &names, graph, err)) != PARE_OK) return st;
+    return pare_model_graph(pare_jdoc_root(store->config), "config.json", &names, graph, err);
+}
+
+/* Graph and source of a checkpoint. */
+static pare_status make_parts(pare_ctx *ctx, const pare_weights *weights, pare_dtype dtype, pare_graph **graph, pare_gsource *s, pare_err *err)
+{
+    pare_status st = pare_model_graph_of(weights, graph, err);
+    if (st != PARE_OK) return st;
     if ((st = pare_model_source(ctx, weights, dtype, s, err)) != PARE_OK) pare_graph_free(*graph);
     return st;
 }

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of calibration: calibrate.c walks, calibrate_layer.c makes one layer. */
+#ifndef PARE_FLOW_CALIBRATE_PARTS_H
+#define PARE_FLOW_CALIBRATE_PARTS_H
+#include "flow/calibrate.h"
+
+enum { QUANTIZED = 0 };         /* the stream of the model that is quantized so far */
+
+typedef struct calibrate {
+    pare_ctx *ctx;
+    pare_plan *plan;
+    const pare_weights *weights;
+    const pare_quantize_options *options;
+    pare_workstore *store;
+    pare_walk *walk;
+    const pare_calibration_texts *texts;
+    int drift;                  /* stream of the float model beside it, or -1 */
+    uint8_t *done;              /* [items] */
+    double forward, statistics, method; /* seconds */
+    uint64_t done_weights, all_weights;
+} calibrate;
+
+/* The plan's item of a graph's weight, or NULL. */
+pare_plan_item *calibrate_item(const pare_plan *plan, const pare_weights *weights, const pare_graph *g, pare_gw w);
+/* Is it in the store already? Then the stream goes on with what is there. */
+pare_status calibrate_restore(calibrate *c, pare_plan_item *item, bool *found, pare_err *err);
+/* Rounds one layer with its method, keeps the result, and lets the stream go on with it. remark: what the report must say besides, or "". */
+pare_status calibrate_layer(calibrate *c, pare_plan_item *item, const pare_stats *stats, const char *remark, pare_err *err);
+/* Rows of an item as f32, as its folds leave them: W diag(s) / by. */
+pare_status calibrate_read(pare_ctx *ctx, const pare_plan *plan, const pare_weights *weights, const pare_plan_item *item, bool allow_nonfinite, float *out, pare_err *err);
+#endif

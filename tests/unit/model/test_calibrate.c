@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Calibration of golden models with a method that records what it is given: statistics against sums over what the engine's observer sees in a model
+ * with all layers replaced (a layer's input depends on the layers before it alone), the same bytes for every number of threads, for states in memory
+ * and in a file, and for a run that was interrupted after any layer; failing allocations; NaN.
+ */
+#include "flow/calibrate.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "unit/model/model_golden.h"
+
+enum { TEXTS = 3, MOST = 256 };
+
+/* ------------------------------------------------------------------------------------------------------------- recording */
+
+typedef struct seen { char name[160]; pare_stats stats; float *hessian, *drift, *moments; uint64_t counted; float top; } seen;
+static seen kept[MOST];
+static int n_kept;
+static int stop_after = -1;            /* layers until the method cancels; -1 = never */
+static bool keep_stats;
+
+static float *copy_floats(const float *x, int64_t n)
+{
+    float *c = malloc((size_t)n * sizeof *c);
+    assert_non_null(c);
+    memcpy(c, x, (size_t)n * sizeof *c);
+    return c;
+}
+
+static pare_status record(pare_ctx *ctx, const pare_layer_job *job, pare_layer_result *out, pare_err *err)
+{
+    const pare_stats *s = job->stats;
+    const int64_t cols = job->cols;
+    if (stop_after >= 0 && stop_after-- == 0) return pare_fail(err, PARE_ERR_CANCELLED, "stopped by the test");
+    if (keep_stats) {
+        seen *k = &kept[n_kept++];
+        assert_true(n_kept <= MOST && s->cols == cols && s->hessian && s->drift && s->absmax && s->sample && s->range);
+        *k = (seen){ .stats = *s, .hessian = copy_floats(s->hessian, cols * cols), .drift = copy_floats(s->drift, cols * cols), .top = s->range->top };
+        k->moments = malloc((size_t)(3 * cols) * sizeof(float));
+        memcpy(k->moments, s->absmax, (size_t)cols * sizeof(float));
+        memcpy(k->moments + cols, s->mean_abs, (size_t)cols * sizeof(float));
+        memcpy(k->moments + 2 * cols, s->mean_sq, (size_t)cols * sizeof(float));
+        for (int i = 0; i < PARE_RANGE_BINS; i++) k->counted += s->range->bins[i];
+        snprintf(k->name, sizeof k->name, "%s", job->name);
+    }
+    out->loss = s->hessian[0] > 0 ? 0.5 : 0.25;
+    const pare_status st = pare_qtensor_new(job->scheme, 2, (const int64_t[]){ job->rows, cols }, &out->q, err);
+    return st == PARE_OK ? pare_quantizer_for(job->scheme)->quantize(ctx, job->w, NULL, NULL, out->q, err) : st;
+}
+
+static const pare_option no_options[] = { { NULL, PARE_OPT_TEXT, NULL, NULL, NULL } };
+static const pare_method recorder = { .name = "recorder", .help = "test", .options = no_options, .layer = record, .scope = PARE_SCOPE_LINEAR,
+    .needs = (pare_needs)(PARE_NEEDS_MOMENTS | PARE_NEEDS_HESSIAN | PARE_NEEDS_DRIFT | PARE_NEEDS_SAMPLE | PARE_NEEDS_RANGE) };
+
+/* ------------------------------------------------------------------------------------------------------------------- job */
+
+typedef struct bench {
+    pare_ctx *ctx;
+    pare_store *store;
+    pare_weights *weights;
+    pare_plan *plan;
+    pare_workstore *work;
+    pare_walk_text at[TEXTS];
+    int32_t ids[TEXTS][GOLDEN_MAX_ROWS];
+    pare_calibration_texts texts;
+    pare_quantize_options options;
+} bench;
+
+static void texts_of(const golden *g, bench *b)
+{
+    b->texts = (pare_calibration_texts){ .texts = b->at, .n = TEXTS };
+    for (int k = 0; k < TEXTS; k++) {
+        const int64_t n = k == 2 ? (g->n_prompt + 1) / 2 : g->n_prompt;
+        for (int64_t i = 0; i < n; i++) b->ids[k][i] = g->ids[k == 1 ? n - 1 - i : i];
+        b->at[k] = (pare_walk_text){ b->ids[k], n };
+        b->texts.tokens += n;
+        if (n > b->texts.seq_len) b->texts.seq_len = n;
+    }
+}
+
+static pare_status open_bench(bench *b, const golden *g, const char *folder, int threads, const char *work, bool resume, uint64_t memory, pare_err *err)
+{
+    pare_status st;
+    *b = (bench){ .options = { .memory = memory, .scheme = { .bits = 4 } } };
+    texts_of(g, b);
+    pare_scheme_init(&b->options.scheme);
+    b->options.scheme.bits = 4;
+    b->options.scheme.name[0] = 0;
+    PARE_TRY(pare_ctx_new(&(pare_ctx_options){ .threads = threads }, &b->ctx, err));
+    PARE_TRY(pare_store_open(folder, &b->store, err));
+    PARE_TRY(pare_weights_new(b->ctx, b->store, &b->weights, err));
+    PARE_TRY(pare_plan_new(b->ctx, PARE_PLAN_QUANTIZE, b->weights, &b->options, &b->plan, err));
+    for (int64_t i = 0; i < b->plan->n_items; i++)
+        if (b->plan->items[i].action == PARE_ACTION_QUANTIZE) b->plan->items[i].method = &recorder;
+    PARE_TRY(pare_calibrate_plan(b->ctx, b->plan, b->weights, err));
+    PARE_TRY(pare_workstore_open(work, resume, &b->work, err));
+out:
+    return st;
+}
+
+static pare_status run_bench(bench *b, pare_err *err) { return pare_calibrate_run(b->ctx, b->plan, b->weights, &b->texts, &b->options, b->work, err); }
+
+static void close_bench(bench *b)
+{
+    pare_workstore_close(b->work);
+    pare_plan_free(b->plan);
+    pare_weights_free(b->weights);
+    pare_store_close(b->store);
+    pare_ctx_free(b->ctx);
+    *b = (bench){ 0 };
+}
+
+static void forget(void)
+{
+    for (int i = 0; i < n_kept; i++) {
+        free(kept[i].hessian);
+        free(kept[i].drift);
+        free(kept[i].moments);
+    }
+    n_kept = 0;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- expected */
+
+typedef struct rows_of { char name[160]; int64_t n, cols, cap; float *x; } rows_of;
+typedef struct observed { rows_of at[MOST]; int n; } observed;
+
+static pare_status note(void *user, const pare_gnode *node, int which, const pare_gweight *w, const float *x, int64_t n, int64_t cols, const float *y, int64_t rows,
+                        pare_err *err)
+{
+    observed *o = user;
+    int i = 0;
+    (void)node, (void)which, (void)y, (void)rows, (void)err;
+    while (i < o->n && strcmp(o->at[i].name, w->name)) i++;
+    if (i == o->n) {
+        assert_true(o->n++ < MOST);
+        o->at[i] = (rows_of){ .cols = cols };
+        snprintf(o->at[i].name, sizeof o->at[i].name, "%s", w->name);
+    }
+    rows_of *r = &o->at[i];
+    r->x = realloc(r->x, (size_t)((r->n + n) * cols) * sizeof *x);
+    assert_non_null(r->x);
+    memcpy(r->x + r->n * cols, x, (size_t)(n * cols) * sizeof *x);
+    r->n += n;
+    return PARE_OK;
+}
+
+static void replace_all(bench *b, pare_engine *e)
+{
+    pare_err err = { 0 };
+    for (pare_engine *x = e; x; x = x == e ? pare_engine_encoder(e) : NULL) {
+        const pare_graph *g = pare_engine_graph(x);
+        for (size_t w = 0; w < g->weights.n; w++) {
+            const int64_t i = pare_weights_find(b->weights, g->weights.at[w].name);
+            pare_qtensor *q = NULL;
+            pare_linear l = { 0 };
+            if (i < 0 || g->weights.at[w].role != PARE_GW_LINEAR || !b->plan->items[i].calibrated) continue;
+            const pare_plan_item *item = &b->plan->items[i];
+            assert_ok(pare_workstore_get(b->work, i, &item->scheme, item->rows, item->cols, &q, NULL, &err));
+            float *values = pare_alloc_aligned(64, (size_t)(item->rows * item->cols) * sizeof *values);
+            assert_ok(pare_dequantize(q, values, &err));
+            assert_ok(pare_linear_float(&l, PARE_F32, item->rows, item->cols, values, &err));
+            l.owned[0] = values;
+            assert_ok(pare_engine_replace(x, (pare_gw)w, &l, &err));
+            pare_qtensor_free(q);
+        }
+    }
+}
+
+static void observe_engine(bench *b, const char *folder, bool quantized, observed *o)
+{
+    running run;
+    pare_err err = { 0 };
+    o->n = 0;
+    assert_ok(running_open(b->ctx, folder, PARE_DTYPE_NONE, &(pare_engine_options){ .ctx = GOLDEN_MAX_ROWS, .kv_dtype = PARE_F32 }, &run, &err));
+    if (quantized) replace_all(b, run.engine);
+    pare_engine_observe(run.engine, &(pare_observer){ o, note });
+    for (int k = 0; k < TEXTS; k++) {
+        int32_t ids[GOLDEN_MAX_ROWS];
+        pare_batch batch = { .n = b->at[k].n, .ids = b->at[k].ids };
+        pare_engine_truncate(run.engine, 0, 0);
+        if (pare_engine_encoder(run.engine)) {
+            assert_ok(pare_engine_encode(run.engine, 0, batch.ids, batch.n, &err));
+            ids[0] = (int32_t)pare_engine_graph(run.engine)->decoder_start;
+            memcpy(ids + 1, batch.ids, (size_t)(batch.n - 1) * sizeof *ids);
+            batch.ids = ids;
+        }
+        assert_ok(pare_engine_step(run.engine, &batch, NULL, &err));
+    }
+    running_close(&run);
+}
+
+static const rows_of *rows_named(const observed *o, const char *name)
+{
+    for (int i = 0; i < o->n; i++)
+        if (!strcmp(o->at[i].name, name)) return &o->at[i];
+    fail_msg("the engine does not show %s", name);
+    return NULL;
+}
+
+static void near_sum(const char *name, const char *what, double got, double want, double size)
+{
+    if (!(fabs(got - want) <= 1e-5 * size + 1e-30)) fail_msg("%s: %s is %g, expected %g", name, what, got, want);
+}
+
+/* Sums in double over the rows that the engine shows. experts: the float model's router may send it other rows. */
+static void check_seen(const seen *k, const rows_of *x, const rows_of *f)
+{
+    const int64_t cols = x->cols;
+    assert_int_equal(k->stats.tokens, x->n);
+    assert_int_equal(k->counted, x->n * cols);
+    for (int64_t i = 0; i < cols; i++) {
+        double most = 0, sum = 0, square = 0;
+        for (int64_t r = 0; r < x->n; r++) {
+            const double v = (double)x->x[r * cols + i];
+            if (fabs(v) > most) most = fabs(v);
+            sum += fabs(v);
+            square += v * v;
+        }
+        assert_true((float)most == k->moments[i] && (float)most < k->top);
+        near_sum(k->name, "mean |x|", (double)k->moments[cols + i], sum / (double)x->n, sum);
+        near_sum(k->name, "mean x^2", (double)k->moments[2 * cols + i], square / (double)x->n, square);
+        for (int64_t j = 0; j < cols; j++) {
+            double h = 0, g = 0, size = 0, gsize = 0;
+            for (int64_t r = 0; r < x->n; r++) {
+                const double a = (double)x->x[r * cols + i], b = (double)x->x[r * cols + j];
+                h += a * b;
+                size += fabs(a * b);
+                if (f) g += a * (double)(f->x[r * cols + j] - x->x[r * cols + j]);
+                if (f) gsize += fabs(a) * (fabs((double)f->x[r * cols + j]) + fabs(b));
+            }
+            near_sum(k->name, "Hessian", (double)k->hessian[i * cols + j], h, size);
+            if (f) near_sum(k->name, "drift", (double)k->drift[i * cols + j], g, gsize);
+        }
+    }
+}
+
+/* The same files with the same bytes. */
+static void same_store(const char *a, const char *b)
+{
+    pare_names names = { 0 }, other = { 0 };
+    char one[512], two[512];
+    snprintf(one, sizeof one, "%s/" PARE_WORK_NAME, a);
+    snprintf(two, sizeof two, "%s/" PARE_WORK_NAME, b);
+    assert_ok(pare_list_folder(one, &names, NULL));
+    assert_ok(pare_list_folder(two, &other, NULL));
+    assert_true(names.n > 0);
+    assert_int_equal(names.n, other.n);
+    for (size_t i = 0; i < names.n; i++) {
+        char *p = pare_path_join(one, names.at[i]), *q = pare_path_join(two, names.at[i]), *x, *y;
+        size_t n, m;
+        assert_ok(pare_read_file(p, 1 << 28, &x, &n, NULL));
+        assert_ok(pare_read_file(q, 1 << 28, &y, &m, NULL));
+        assert_int_equal(n, m);
+        assert_memory_equal(x, y, n);
+        pare_dealloc(p);
+        pare_dealloc(q);
+        pare_dealloc(x);
+        pare_dealloc(y);
+    }
+    pare_names_clear(&names);
+    pare_names_clear(&other);
+}
+
+static const char *fresh(const char *name)
+{
+    const char *path = test_path(name);
+    pare_remove_tree(path, NULL);
+    assert_ok(pare_make_folder(path, NULL));
+    return path;
+}
+
+static void check_golden(void **state)
+{
+    static observed quantized, original;
+    golden *g = golden_open(*state);
+    const char *folder = golden_write(g, NULL);
+    char first[256], again[256];
+    pare_err err = { 0 };
+    bench b;
+    snprintf(first, sizeof first, "%s", fresh("first"));
+    snprintf(again, sizeof again, "%s", fresh("again"));
+    keep_stats = true;
+    if (open_bench(&b, g, folder, 1, first, false, 0, &err) != PARE_OK || run_bench(&b, &err) != PARE_OK) fail_msg("%s: %s", g->name, err.text);
+    keep_stats = false;
+    assert_true(n_kept > 0);
+    assert_int_equal(n_kept, b.plan->calibrated);
+    observe_engine(&b, folder, true, &quantized);
+    observe_engine(&b, folder, false, &original);
+    for (int i = 0; i < n_kept; i++) {
+        const bool expert = strstr(kept[i].name, "experts.") != NULL;
+        const rows_of *x = rows_named(&quantized, kept[i].name);
+        if (kept[i].stats.tokens == x->n) check_seen(&kept[i], x, expert ? NULL : rows_named(&original, kept[i].name));
+        else assert_true(expert && x->n < x->cols && kept[i].stats.tokens > x->n); /* starved */
+    }
+    const int layers = n_kept;
+    close_bench(&b);
+    forget();
+    /* two threads, states in a file */
+    if (open_bench(&b, g, folder, 2, again, false, 1, &err) != PARE_OK || run_bench(&b, &err) != PARE_OK) fail_msg("%s: %s", g->name, err.text);
+    close_bench(&b);
+    same_store(first, again);
+    /* interrupted after one, two, ... layers */
+    for (int k = 0; k < layers; k += layers / 4 + 1) {
+        fresh("again");
+        assert_ok(open_bench(&b, g, folder, 1, again, false, 0, &err));
+        stop_after = k;
+        assert_error(run_bench(&b, &err), PARE_ERR_CANCELLED, "stopped by the test");
+        stop_after = -1;
+        close_bench(&b);
+        if (open_bench(&b, g, folder, 2, again, true, 0, &err) != PARE_OK || run_bench(&b, &err) != PARE_OK) fail_msg("%s: %s", g->name, err.text);
+        close_bench(&b);
+        same_store(first, again);
+    }
+    for (int i = 0; i < quantized.n; i++) free(quantized.at[i].x);
+    for (int i = 0; i < original.n; i++) free(original.at[i].x);
+    golden_free(g);
+}
+
+/* -------------------------------------------------------------------------------------------------------------- failures */
+
+static void check_nan(void **state)
+{
+    golden *g = golden_open("llama");
+    char folder[256], path[512];
+    pare_err err = { 0 };
+    bench b;
+    const uint8_t *data;
+    const float bad = NAN;
+    (void)state;
+    snprintf(folder, sizeof folder, "%s", golden_write(g, NULL));
+    pare_store *s;
+    assert_ok(pare_store_open(folder, &s, &err));
+    const int64_t t = pare_store_find(s, "model.layers.1.post_attention_layernorm.weight");
+    assert_true(t >= 0);
+    assert_ok(pare_store_data(s, t, &data, &err));
+    const long offset = (long)(data - s->files[0].map.at);
+    pare_store_close(s);
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    fseek(f, offset + 8, SEEK_SET);
+    assert_int_equal(fwrite(&bad, sizeof bad, 1, f), 1);
+    fclose(f);
+    assert_ok(open_bench(&b, g, folder, 1, fresh("nan"), false, 0, &err));
+    assert_error(run_bench(&b, &err), PARE_ERR_DATA, "model.layers.1.mlp.gate_proj.weight: ");
+    assert_non_null(strstr(err.text, "in calibration window 0"));
+    assert_non_null(strstr(err.text, "channel 2)"));
+    close_bench(&b);
+    golden_free(g);
+}
+
+static golden *failing;
+static const char *failing_folder;
+static char failing_work[256];
+
+static pare_status whole_run(void *arg)
+{
+    pare_err err = { 0 };
+    bench b;
+    (void)arg;
+    pare_status st = open_bench(&b, failing, failing_folder, 1, failing_work, false, 0, &err);
+    if (st == PARE_OK) st = run_bench(&b, &err);
+    close_bench(&b);
+    return st;
+}
+
+static void check_allocations(void **state)
+{
+    failing = golden_open(*state);
+    failing_folder = golden_write(failing, NULL);
+    snprintf(failing_work, sizeof failing_work, "%s", fresh("failing"));
+    assert_true(test_every_allocation(whole_run, NULL) > 100);
+    golden_free(failing);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const goldens[] = { "llama", "llama_gqa", "bert", "t5", "bart", "phi", "gpt_neox", "falcon_7b", "gemma2", "mixtral", NULL };
+    static struct CMUnitTest tests[64];
+    static const char *names[GOLDEN_MAX_NAMES];
+    size_t n = 0;
+    const int all = golden_names(names, GOLDEN_MAX_NAMES);
+    for (int k = 0; goldens[k]; k++)
+        for (int i = 0; i < all; i++)
+            if (!strcmp(names[i], goldens[k]) && (argc < 2 || !strcmp(argv[1], names[i])))
+                tests[n++] = (struct CMUnitTest){ .name = names[i], .test_func = check_golden, .initial_state = (void *)names[i] };
+    if (argc < 2 && n < sizeof goldens / sizeof *goldens - 1) {
+        fprintf(stderr, "test_calibrate: golden models are missing\n");
+        return 1;
+    }
+    if (argc < 2 || !strcmp(argv[1], "nan")) tests[n++] = (struct CMUnitTest){ .name = "nan", .test_func = check_nan };
+    if (argc < 2 || !strcmp(argv[1], "allocations"))
+        tests[n++] = (struct CMUnitTest){ .name = "allocations", .test_func = check_allocations, .initial_state = (void *)(uintptr_t)"llama" };
+    return _cmocka_run_group_tests("calibrate", tests, n, NULL, NULL);
+}
