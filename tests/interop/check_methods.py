@@ -251,6 +251,22 @@ def check_w8a8(report, name, method, scheme):
     return text
 
 
+def check_order(report, name, bits):
+    """KL on one grid (asymmetric, the model's group): gptq below awq and hqq, those below rtn with a range search, that below rtn."""
+    for method in ("hqq", "awq", "gptq"):
+        need(report, methods=method)
+    s, scheme = subject(report, name), scheme_of(bits, GROUPS[name], False)
+    kl = {}
+    for label, arguments in {"rtn": ("rtn",), "search": ("rtn", "--clip", "mse"), "hqq": ("hqq",), "awq": ("awq",), "gptq": ("gptq",)}.items():
+        folder = s.quantized(report, f"order-{label}", "--method", arguments[0], "--scheme", scheme, *arguments[1:])
+        kl[label] = s.kl(models.float_model(plain_of(report, folder)))
+    text = ", ".join(f"{k} {v:.5f}" for k, v in kl.items())
+    wrong = [f"{a} is not below {b}" for a, b in (("gptq", "awq"), ("gptq", "hqq"), ("awq", "search"), ("hqq", "search"), ("search", "rtn")) if not kl[a] < kl[b]]
+    if wrong:
+        raise Wrong(text + ": " + "; ".join(wrong))
+    return text
+
+
 # ---------------------------------------------------------------------------------------------------------- the matrix
 def run(report):
     for name, source in sources(report).items():
@@ -280,3 +296,6 @@ def run(report):
     for name in ("demo", "tinystories-656k"):
         report.check(f"methods smoothquant W8A8 [{name}]: whole model", check_w8a8, report, name, "smoothquant", "W8A8")
         report.check(f"methods llm.int8 [{name}]: whole model", check_w8a8, report, name, "rtn", "LLM_INT8")
+    for name in ("demo", "tinystories-656k"):
+        for bits in (4, 3, 2):
+            report.check(f"methods order {bits} bit [{name}]", check_order, report, name, bits)
