@@ -61,6 +61,15 @@ typedef struct pare_gweight {
 struct pare_graph;
 struct pare_gnode;
 struct pare_exec;
+/* How an output that is divided column by column is made: by other numbers in a weight of the node, or by an input divided in the same way. */
+typedef struct pare_gdivide {
+    bool here;
+    pare_gw weight, bias;             /* here: elements (norm) or rows (linear layer) that are divided; bias or PARE_G_NONE */
+    bool rows;
+    float add;                        /* a norm's weight w stands for w + add */
+    int in;                           /* not here: this input's columns ... */
+    int64_t (*column)(const struct pare_gnode *node, int64_t c); /* ... column(c) makes output column c; NULL: the same one */
+} pare_gdivide;
 /*
  * An op. shape() checks inputs, weights and attributes, and sets the shapes of the outputs (already added, dtype f32). forward() computes
  * the rows of one step. backward() is the gradient's place: NULL while nothing trains.
@@ -73,6 +82,8 @@ typedef struct pare_gop {
     bool (*inplace)(const struct pare_gnode *node); /* may output 0 share the memory of input 0? NULL = no */
     /* Bytes that a run over so many rows needs in exec.scratch; false: the size overflows. NULL = none. */
     bool (*scratch)(const struct pare_graph *g, const struct pare_gnode *node, int64_t rows, size_t *bytes);
+    /* Can output `out` be divided by a positive number a column, exactly, and how? NULL or false = no. fold.c. */
+    bool (*divide)(const struct pare_graph *g, const struct pare_gnode *node, int out, pare_gdivide *how);
 } pare_gop;
 const pare_gop *const *pare_gops(void); /* NULL-terminated */
 const pare_gop *pare_gop_find(const char *name);

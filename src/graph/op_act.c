@@ -30,4 +30,12 @@ pare_gv pare_g_act(pare_graph *g, pare_gv x, pare_activation kind)
     return pare_g_node(g, "act", &x, 1, NULL, 0, &a, sizeof a, NULL, 1);
 }
 
-const pare_gop pare_gop_act = { .name = "act", .help = "activation function", .shape = shape, .forward = forward, .inplace = pare_op_always };
+/* relu(x / s) = relu(x) / s; no other activation lets a factor through. */
+static bool divide(const pare_graph *g, const pare_gnode *node, int out, pare_gdivide *how)
+{
+    (void)g, (void)out;
+    *how = (pare_gdivide){ .in = 0 };
+    return ((const attr *)node->attr)->kind == PARE_ACT_FN_RELU;
+}
+
+const pare_gop pare_gop_act = { .name = "act", .help = "activation function", .shape = shape, .forward = forward, .inplace = pare_op_always, .divide = divide };

@@ -31,4 +31,12 @@ pare_gv pare_g_act_mul(pare_graph *g, pare_gv a, pare_gv b, pare_activation kind
     return pare_g_node(g, "act_mul", (pare_gv[]){ a, b }, 2, NULL, 0, &at, sizeof at, NULL, 1);
 }
 
-const pare_gop pare_gop_act_mul = { .name = "act_mul", .help = "act(a) * b", .shape = shape, .forward = forward, .inplace = pare_op_always };
+/* Through b, which is a factor. */
+static bool divide(const pare_graph *g, const pare_gnode *node, int out, pare_gdivide *how)
+{
+    (void)g, (void)node, (void)out;
+    *how = (pare_gdivide){ .in = 1 };
+    return true;
+}
+
+const pare_gop pare_gop_act_mul = { .name = "act_mul", .help = "act(a) * b", .shape = shape, .forward = forward, .inplace = pare_op_always, .divide = divide };

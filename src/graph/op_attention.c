@@ -251,4 +251,19 @@ pare_gv pare_g_attention(pare_graph *g, pare_gv q, pare_gv k, pare_gv v, const p
     return pare_g_node(g, "attention", (pare_gv[]){ q, k, v }, 3, w, n_w, a, sizeof *a, NULL, 1);
 }
 
-const pare_gop pare_gop_attention = { .name = "attention", .help = "attention of grouped heads, with cache, windows, biases", .shape = shape, .forward = forward };
+/* Column of v that column c of the result is a mean of: heads of a group share it. */
+static int64_t v_column(const pare_gnode *node, int64_t c)
+{
+    const pare_attention *a = node->attr;
+    return c / a->v_dim / (a->heads / a->kv_heads) * a->v_dim + c % a->v_dim;
+}
+
+/* The result is linear in v. */
+static bool divide(const pare_graph *g, const pare_gnode *node, int out, pare_gdivide *how)
+{
+    (void)g, (void)node, (void)out;
+    *how = (pare_gdivide){ .in = 2, .column = v_column };
+    return true;
+}
+
+const pare_gop pare_gop_attention = { .name = "attention", .help = "attention of grouped heads, with cache, windows, biases", .shape = shape, .forward = forward, .divide = divide };

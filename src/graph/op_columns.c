@@ -46,4 +46,17 @@ pare_gv pare_g_columns(pare_graph *g, pare_gv x, int64_t offset, int64_t block, 
     return pare_g_node(g, "columns", &x, 1, NULL, 0, &a, sizeof a, NULL, 1);
 }
 
-const pare_gop pare_gop_columns = { .name = "columns", .help = "columns picked in blocks", .shape = shape, .forward = forward };
+static int64_t column(const pare_gnode *node, int64_t c)
+{
+    const attr *a = node->attr;
+    return a->offset + c / a->block * a->stride + c % a->block;
+}
+
+static bool divide(const pare_graph *g, const pare_gnode *node, int out, pare_gdivide *how)
+{
+    (void)g, (void)node, (void)out;
+    *how = (pare_gdivide){ .in = 0, .column = column };
+    return true;
+}
+
+const pare_gop pare_gop_columns = { .name = "columns", .help = "columns picked in blocks", .shape = shape, .forward = forward, .divide = divide };

@@ -94,4 +94,13 @@ pare_gv pare_g_layer_norm_each(pare_graph *g, pare_gv x, const char *const *modu
     return pare_g_node(g, "layer_norm", &x, 1, w, (int)(2 * heads), &a, sizeof a, NULL, 1);
 }
 
-const pare_gop pare_gop_layer_norm = { .name = "layer_norm", .help = "layer norm of rows or heads", .shape = shape, .forward = forward, .inplace = pare_op_always };
+/* A norm of whole rows with weights of its own. */
+static bool divide(const pare_graph *g, const pare_gnode *node, int out, pare_gdivide *how)
+{
+    const attr *a = node->attr;
+    (void)out;
+    *how = (pare_gdivide){ .here = true, .weight = node->w[0], .bias = node->w[a->sets] };
+    return a->sets == 1 && node->w[0] >= 0 && a->dim == pare_g_cols(g, node->in[0]);
+}
+
+const pare_gop pare_gop_layer_norm = { .name = "layer_norm", .help = "layer norm of rows or heads", .shape = shape, .forward = forward, .inplace = pare_op_always, .divide = divide };

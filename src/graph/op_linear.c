@@ -98,4 +98,13 @@ pare_gv pare_g_linear(pare_graph *g, pare_gv x, const char *module, int64_t out,
     return y;
 }
 
-const pare_gop pare_gop_linear = { .name = "linear", .help = "dense layers that share their input, with biases", .shape = shape, .forward = forward };
+/* Row r of the weight (and of the bias) makes column r. */
+static bool divide(const pare_graph *g, const pare_gnode *node, int out, pare_gdivide *how)
+{
+    const int count = ((const pare_op_linear *)node->attr)->count;
+    (void)g;
+    *how = (pare_gdivide){ .here = true, .weight = node->w[out], .bias = node->w[count + out], .rows = true };
+    return true;
+}
+
+const pare_gop pare_gop_linear = { .name = "linear", .help = "dense layers that share their input, with biases", .shape = shape, .forward = forward, .divide = divide };

@@ -50,4 +50,13 @@ pare_gv pare_g_rms_norm(pare_graph *g, pare_gv x, const char *weight, float eps,
 
 pare_gv pare_g_rms_norm_heads(pare_graph *g, pare_gv x, const char *weight, int64_t dim, float eps, float add) { return make(g, x, weight, dim, eps, add); }
 
-const pare_gop pare_gop_rms_norm = { .name = "rms_norm", .help = "root mean square norm of rows or heads", .shape = shape, .forward = forward, .inplace = pare_op_always };
+/* A norm of whole rows with a weight of its own; one weight for all heads cannot be divided column by column. */
+static bool divide(const pare_graph *g, const pare_gnode *node, int out, pare_gdivide *how)
+{
+    const attr *a = node->attr;
+    (void)out;
+    *how = (pare_gdivide){ .here = true, .weight = node->w[0], .bias = PARE_G_NONE, .add = a->add };
+    return node->w[0] >= 0 && a->dim == pare_g_cols(g, node->in[0]);
+}
+
+const pare_gop pare_gop_rms_norm = { .name = "rms_norm", .help = "root mean square norm of rows or heads", .shape = shape, .forward = forward, .inplace = pare_op_always, .divide = divide };

@@ -130,31 +130,15 @@ def hqq():
 
 def float_grids():
     family = Family("float_grids")
-    libs.need("compressed_tensors")
-    from compressed_tensors.compressors import BaseCompressor
-    from compressed_tensors.compressors.format import infer_module_format
-    from compressed_tensors.quantization.quant_scheme import preset_name_to_scheme
-    from compressed_tensors.quantization.utils import calculate_qparams, generate_gparam
     w = weight(8, 128).bfloat16()
     w[6, :8] = torch.tensor([0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5, 6]) / 16         # the midpoints of e2m1
     family.add("input", {"weight": w})
     for preset in ("NVFP4A16", "MXFP4A16", "MXFP8A16", "FP8", "FP8_DYNAMIC"):
-        scheme = preset_name_to_scheme(preset, ["Linear"])
-        args, extra = scheme.weights, {}
-        if args.strategy == "tensor_group":
-            extra["weight_global_scale"] = generate_gparam(w.min(), w.max())
-        parts = w.unflatten(-1, (-1, args.group_size)) if args.group_size else w
-        low, high = (w.min().reshape(1), w.max().reshape(1)) if args.strategy == "tensor" else (parts.amin(-1), parts.amax(-1))
-        if args.strategy == "channel":
-            low, high = low.unsqueeze(-1), high.unsqueeze(-1)
-        scale, zero = calculate_qparams(low, high, args, global_scale=extra.get("weight_global_scale"))
-        codec = BaseCompressor.get_value_from_registry(infer_module_format(torch.nn.Linear, scheme).value)
-        stored = codec.compress({"weight": w.clone(), "weight_scale": scale, "weight_zero_point": zero, **extra}, scheme)
-        values = codec.decompress(dict(stored), scheme)["weight"]
+        stored, values = originals.ct_preset(w, preset)
         family.add(preset, {**stored, "values": values}, input="input", values_dtype=str(values.dtype)[6:])
     block = weight(136, 160).bfloat16()
     family.add("input.block", {"weight": block})
-    family.add("FP8_BLOCK", ct_block(block), input="input.block")
+    family.add("FP8_BLOCK", originals.ct_preset(block, "FP8_BLOCK")[0], input="input.block")
     whole = block[:128, :128].contiguous()
     family.add("transformers.fp8_block", transformers_block(whole), input="input.block", rows=128, cols=128)
     from transformers.integrations.mxfp4 import convert_moe_packed_tensors
@@ -162,25 +146,6 @@ def float_grids():
     scales = family.tensors["MXFP4A16/weight_scale"].reshape(1, 8, 4)
     family.add("transformers.mxfp4", {"values": convert_moe_packed_tensors(packed, scales).transpose(1, 2)[0]}, input="MXFP4A16")
     return family.write()
-
-
-def ct_block(w):
-    """compressed-tensors' FP8_BLOCK with 128 x 128 blocks; the last block of rows and of columns is a part of one."""
-    from compressed_tensors.compressors import BaseCompressor
-    from compressed_tensors.compressors.format import infer_module_format
-    from compressed_tensors.quantization.quant_scheme import preset_name_to_scheme
-    from compressed_tensors.quantization.utils import calculate_qparams
-    scheme = preset_name_to_scheme("FP8_BLOCK", ["Linear"])
-    rows, cols = (-(-n // 128) for n in w.shape)
-    low, high = torch.empty(rows, cols, dtype=w.dtype), torch.empty(rows, cols, dtype=w.dtype)
-    for r in range(rows):
-        for c in range(cols):
-            part = w[128 * r : 128 * r + 128, 128 * c : 128 * c + 128]
-            low[r, c], high[r, c] = part.min(), part.max()
-    scale, zero = calculate_qparams(low, high, scheme.weights)
-    codec = BaseCompressor.get_value_from_registry(infer_module_format(torch.nn.Linear, scheme).value)
-    stored = codec.compress({"weight": w.clone(), "weight_scale": scale, "weight_zero_point": zero}, scheme)
-    return {k: v for k, v in stored.items() if v is not None}
 
 
 def transformers_block(w):

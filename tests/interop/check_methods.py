@@ -110,6 +110,41 @@ def check_loads(report, case, tolerance):
     return f"{len(kinds)} layers; " + near(pare_logits(report, case["folder"], ids, "--exact"), forward(model, ids), tolerance, "logits of transformers")
 
 
+@libs.quiet
+def saved_by_transformers(source, folder, scheme):
+    """Quantized while loading, saved before the first forward: the values as bitsandbytes dequantizes them, by name."""
+    functional = originals.bitsandbytes().functional
+    dtype = next(iter(models.tensors(source).values())).dtype
+    config = models.transformers.BitsAndBytesConfig(load_in_8bit=True) if scheme == "LLM_INT8" else models.transformers.BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type=scheme[:3].lower(), bnb_4bit_use_double_quant=scheme.endswith(":nested"), bnb_4bit_compute_dtype=torch.float32)
+    model = models.AutoModelForCausalLM.from_pretrained(str(source), quantization_config=config, dtype=dtype, device_map="cpu")
+    model.save_pretrained(folder)
+    values = {}
+    for name, module in model.named_modules():
+        if type(module).__name__ == "Linear4bit":
+            state = module.weight.quant_state
+            state.dtype = torch.float32                            # products in f32, not rounded to the model's dtype
+            values[name + ".weight"] = functional.dequantize_4bit(module.weight.data, state)
+        elif type(module).__name__ == "Linear8bitLt":
+            values[name + ".weight"] = functional.int8_vectorwise_dequant(module.weight.data, module.weight.SCB)
+    return values
+
+
+def check_reads(report, source, scheme):
+    need(report, schemes=scheme, layouts="bitsandbytes")
+    folder = report.scratch("methods-theirs-" + scheme)
+    values = saved_by_transformers(source, folder, scheme)
+    if not values:
+        raise Wrong("transformers quantized nothing")
+    plain = models.tensors(plain_of(report, folder))
+    for name, value in values.items():
+        if scheme == "LLM_INT8":
+            models.close(plain[name], value.reshape(plain[name].shape), 1e-6, name)      # codes * max * (1 / 127), in one order or another
+        else:
+            models.same(plain[name], value.reshape(plain[name].shape), name)
+    return f"{len(values)} layers"
+
+
 # ----------------------------------------------------------------------------------------------------------------- hqq
 def check_hqq(report, source, bits, axis):
     need(report, methods="hqq")
@@ -127,6 +162,59 @@ def check_hqq(report, source, bits, axis):
     if ours > theirs * 1.001:
         raise Wrong(f"sum of |error| {ours:.6g}, hqq {theirs:.6g}")
     return f"sum of |error| {ours:.5g}, hqq {theirs:.5g}; squares {ours2:.5g}, {theirs2:.5g}"
+
+
+def check_hqq_loads(report, source, bits):
+    """hqq's own layer reads what pare wrote and makes the same values of it (transformers 5.23 has no HQQ)."""
+    need(report, methods="hqq", layouts="hqq")
+    libs.need("hqq.core.quantize")
+    from hqq.core.quantize import HQQLinear
+    folder = quantize(report, source, f"hqq-load-{bits}", "--method", "hqq", "--scheme", f"W{bits}A16_ASYM:g64", "--format", "hqq")
+    plain, parts, count = models.tensors(plain_of(report, folder)), models.tensors(folder), 0
+    for module in sorted(n.removesuffix(".W_q") for n in parts if n.endswith(".W_q")):
+        state = {n.removeprefix(module + "."): v for n, v in parts.items() if n.startswith(module + ".")}
+        layer = HQQLinear(None, None, compute_dtype=torch.float32, device="cpu", initialize=False)
+        layer.load_state_dict(state)
+        models.same(layer.dequantize().float(), plain[module + ".weight"], module)
+        count += 1
+    if not count:
+        raise Wrong("the folder has no W_q")
+    return f"{count} layers"
+
+
+# ------------------------------------------------------------------------------------- float grids of compressed-tensors
+# pare's scheme -> the library's preset with the same weights
+PRESETS = {"NVFP4A16": "NVFP4A16", "NVFP4": "NVFP4", "MXFP4": "MXFP4A16", "MXFP8A16": "MXFP8A16", "FP8_BLOCK": "FP8_BLOCK"}
+
+
+def check_float_grid(report, source, scheme, case):
+    need(report, schemes=scheme)
+    try:
+        folder = case["folder"] = quantize(report, source, "grid-" + scheme, "--scheme", scheme)
+    except Wrong as why:
+        if "does not store" in str(why):
+            raise Skip(why) from None
+        raise
+    plain, parts, count = models.tensors(plain_of(report, folder)), models.tensors(folder), 0
+    for name, weight in linear_weights(source).items():
+        stored, values = originals.ct_preset(weight, PRESETS[scheme])
+        for part, value in stored.items():
+            got = parts.get(f"{name.removesuffix('weight')}{part}")
+            if got is None:
+                raise Wrong(f"{name.removesuffix('weight')}{part} is missing")
+            models.same(got.reshape(value.shape).float(), value.float(), f"{name.removesuffix('weight')}{part}")
+        models.same(plain[name].to(values.dtype).float(), values.float(), name)
+        count += 1
+    return f"{count} layers"
+
+
+@libs.quiet
+def check_float_grid_loads(report, scheme, case):
+    if "folder" not in case:
+        raise Skip("nothing was written")
+    model = models.load(case["folder"], dtype="auto", quantization_config=models.transformers.CompressedTensorsConfig(dequantize=True))
+    plain = models.float_model(case["folder"].with_name(case["folder"].name + "-plain"))
+    return models.close(models.logits(torch.nn.Module.float(model)), models.logits(plain), HALF, "logits")
 
 
 # -------------------------------------------------------------------------------------------------------- whole models
@@ -274,13 +362,24 @@ def run(report):
             case, label = {}, f"methods {scheme} [{name}]"
             report.check(label + ": bit for bit as bitsandbytes", lambda s=scheme, c=case, f=source: check_4bit(report, f(), s, c))
             report.check(label + ": transformers loads it, logits", check_loads, report, case, EXACT if name != "tiny bf16" else HALF)
+            if name.startswith("tiny"):
+                report.check(label + ": pare reads what transformers saved", lambda s=scheme, f=source: check_reads(report, f(), s))
         case, label = {}, f"methods LLM_INT8 [{name}]"
         report.check(label + ": bit for bit as bitsandbytes", lambda c=case, f=source: check_int8(report, f(), c))
         report.check(label + ": transformers loads it, logits", check_loads, report, case, HALF)
+        if name.startswith("tiny"):
+            report.check(label + ": pare reads what transformers saved", lambda f=source: check_reads(report, f(), "LLM_INT8"))
     for name in ("tiny f32", "demo"):
         for bits in (8, 4, 3, 2, 1):
             for axis in (1, 0):
                 report.check(f"methods hqq {bits} bit axis {axis} [{name}]: weight error", lambda b=bits, a=axis, f=sources(report)[name]: check_hqq(report, f(), b, a))
+        for bits in (8, 4, 3, 2, 1):
+            report.check(f"methods hqq {bits} bit [{name}]: hqq loads it", lambda b=bits, f=sources(report)[name]: check_hqq_loads(report, f(), b))
+    for name in ("tiny f32", "tiny bf16"):
+        for scheme in PRESETS:
+            case, label = {}, f"methods {scheme} [{name}]"
+            report.check(label + ": as compressed-tensors", lambda s=scheme, c=case, f=sources(report)[name]: check_float_grid(report, f(), s, c))
+            report.check(label + ": transformers loads it, logits", check_float_grid_loads, report, scheme, case)
     for bits in (4, 3, 2):
         for grouped in (True, False):
             how = f"{bits} bit {'group' if grouped else 'channel'}"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quantizes whole small models with the originals and measures them: layer and block errors, KL to the float model, perplexity.
 
-    VENV/bin/python tests/interop/measure_originals.py --out DIR [--models REGEX] [--methods REGEX] [--calibration FILE.npy] [--evaluation FILE.npy] [--threads N]
+    VENV/bin/python tests/interop/measure_originals.py --out DIR [--models REGEX] [--methods REGEX] [--calibration FILE.npy] [--evaluation FILE.npy] [--threads N] [--limit S]
 
 Writes DIR/results.json, a list of rows; a row that is already there is not computed again. Token files are int32 [windows, length];
 without them TinyStories (or the demo model's held-out text) of $PARE_MODELS is cut as originals_model.windows says.
@@ -14,6 +14,7 @@ import os
 import pathlib
 import re
 import sys
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -41,6 +42,7 @@ def weight_methods(tokens, floats):
     both = (True, False)
     return {
         "rtn": (plain(originals.rtn), both),
+        "rtn.search": (plain(originals.rtn_search), both),
         "hqq": (plain(originals.hqq), (False,)),
         "gptq.gptqmodel": (sequential("gptq.gptqmodel"), both),
         "gptq.gptqmodel.desc_act": (sequential("gptq.gptqmodel.desc_act"), both),
@@ -71,6 +73,7 @@ def fixed_methods(tokens, floats):
 
 class Bench:
     def __init__(self, name, folder, options, results):
+        self.until = time.monotonic() + options.limit if options.limit else 0
         self.name, self.results, self.path = name, results, pathlib.Path(options.out) / "results.json"
         self.model = models.float_model(folder)
         texts = pathlib.Path(os.environ.get("PARE_MODELS") or SOURCE.parent / "shared" / "models") / "text"
@@ -87,6 +90,8 @@ class Bench:
 
     def add(self, key, quantize, plain_weights):
         key = {"model": self.name, **key}
+        if self.until and time.monotonic() > self.until and not any(all(row[k] == v for k, v in key.items()) for row in self.results):
+            sys.exit(3)
         if any(all(row[k] == v for k, v in key.items()) for row in self.results):
             return
         model = copy.deepcopy(self.model)
@@ -112,6 +117,7 @@ def main():
     parser.add_argument("--calibration")
     parser.add_argument("--evaluation")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--limit", type=float, default=0, help="stop with status 3 after so many seconds; run again to go on")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     os.makedirs(options.out, exist_ok=True)

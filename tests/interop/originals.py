@@ -20,10 +20,13 @@ from libs import Missing, quiet, torch
 
 def _bare_package(*names):
     """Makes packages importable without running their __init__ (which imports a hundred things that nothing here needs)."""
-    spec = importlib.util.find_spec(names[0])
-    if spec is None:
-        raise Missing(f"{names[0]} is not installed")
-    root = list(spec.submodule_search_locations)[0]
+    if names[0] in sys.modules:
+        root = sys.modules[names[0]].__path__[0]
+    else:
+        spec = importlib.util.find_spec(names[0])
+        if spec is None:
+            raise Missing(f"{names[0]} is not installed")
+        root = list(spec.submodule_search_locations)[0]
     for name in names:
         if name not in sys.modules:
             module = types.ModuleType(name)
@@ -62,6 +65,52 @@ def rtn(weight, inputs, bits, group, sym):
     args, scale, zero = _ct_params(weight, bits, group, sym)
     from compressed_tensors.quantization.lifecycle.forward import fake_quantize
     return fake_quantize(weight, scale, None if sym else zero, args)
+
+
+def rtn_search(weight, inputs, bits, group, sym):
+    """Round to nearest after llm-compressor's memoryless_mse observer: ranges shrunk by up to a fifth, least sum of |error|^2.4."""
+    _bare_package("llmcompressor", "llmcompressor.observers", "llmcompressor.utils")
+    search = libs.need("llmcompressor.observers.mse_quant")._grid_search_mse
+    from compressed_tensors.quantization.lifecycle.forward import fake_quantize
+    from compressed_tensors.quantization.utils import calculate_qparams
+    cols = columns_of_group(weight, group)
+    args = _ct_args(bits, cols, cols == weight.shape[1], sym)
+    observed = weight.unflatten(-1, (-1, cols)).unsqueeze(0)
+    low, high = search(observed, args, args.model_copy(update={"strategy": "token"}), 0.2, 5, 100.0, 2.4, 0.3)
+    scale, zero = calculate_qparams(low, high, args)
+    return fake_quantize(weight, scale, None if sym else zero, args)
+
+
+# ------------------------------------------------------------------------------------- float grids of compressed-tensors
+def _extremes(weight, args):
+    """min and max for each scale of a strategy, in the shape of the scale tensor."""
+    if args.strategy == "tensor":
+        return weight.min().reshape(1), weight.max().reshape(1)
+    if args.strategy == "channel":
+        return weight.amin(-1, keepdim=True), weight.amax(-1, keepdim=True)
+    if args.strategy == "block":
+        rows, cols = args.block_structure
+        tiles = [[weight[r : r + rows, c : c + cols] for c in range(0, weight.shape[1], cols)] for r in range(0, weight.shape[0], rows)]
+        return tuple(torch.stack([torch.stack([pick(t) for t in row]) for row in tiles]) for pick in (torch.min, torch.max))
+    parts = weight.unflatten(-1, (-1, args.group_size))
+    return parts.amin(-1), parts.amax(-1)
+
+
+def ct_preset(weight, preset):
+    """A weight by a preset of compressed-tensors (NVFP4A16, MXFP4A16, FP8_BLOCK, ...), scales from the extremes: (what it stores, its values)."""
+    libs.need("compressed_tensors")
+    from compressed_tensors.compressors import BaseCompressor
+    from compressed_tensors.compressors.format import infer_module_format
+    from compressed_tensors.quantization.quant_scheme import preset_name_to_scheme
+    from compressed_tensors.quantization.utils import calculate_qparams, generate_gparam
+    scheme = preset_name_to_scheme(preset, ["Linear"])
+    args, extra = scheme.weights, {}
+    if args.strategy == "tensor_group":
+        extra["weight_global_scale"] = generate_gparam(weight.min(), weight.max())
+    scale, zero = calculate_qparams(*_extremes(weight, args), args, global_scale=extra.get("weight_global_scale"))
+    codec = BaseCompressor.get_value_from_registry(infer_module_format(torch.nn.Linear, scheme).value)
+    stored = codec.compress({"weight": weight.clone(), "weight_scale": scale, "weight_zero_point": zero, **extra}, scheme)
+    return {k: v for k, v in stored.items() if v is not None}, codec.decompress(dict(stored), scheme)["weight"]
 
 
 # ----------------------------------------------------------------------------------------------------------------- hqq
@@ -288,6 +337,7 @@ def smoothquant(weight, inputs, alpha=0.5):
 # Every weight-only original, by the name under which its figures are kept.
 METHODS = {
     "rtn": rtn,
+    "rtn.search": rtn_search,
     "hqq": hqq,
     "hqq.axis0": functools.partial(hqq, axis=0),
     "gptq.gptqmodel": gptqmodel,
