@@ -57,6 +57,13 @@ static const uint8_t *codes_of(const pare_kernels *k, const pare_wmat *m, int64_
     return w->codes + skip;
 }
 
+static const uint8_t *nibbles_of(const pare_kernels *k, const uint8_t *row, int64_t c0, int64_t n, pare_gemm_w *w)
+{
+    const int64_t skip = c0 % 2;
+    k->unpack_lsb(4, n + skip, row + c0 / 2, w->codes);
+    return w->codes + skip;
+}
+
 /* f32 values of columns [c0, c0 + n) of a row. */
 static void floats_of(const pare_kernels *k, const pare_wmat *m, int64_t r, int64_t c0, int64_t n, const float *any, pare_gemm_w *w, float *out)
 {
@@ -68,6 +75,7 @@ static void floats_of(const pare_kernels *k, const pare_wmat *m, int64_t r, int6
     case PARE_W_F16: k->f16_to_f32(out, (const uint16_t *)(const void *)(row + c0 * 2), n); return;
     case PARE_W_BF16: k->bf16_to_f32(out, (const uint16_t *)(const void *)(row + c0 * 2), n); return;
     case PARE_W_F8: u = row + c0, flip = 0; break;
+    case PARE_W_T4: u = nibbles_of(k, row, c0, n, w), flip = 0; break;
     default: u = codes_of(k, m, r, c0, n, w, &flip); break;
     }
     if (flip) {
@@ -79,6 +87,8 @@ static void floats_of(const pare_kernels *k, const pare_wmat *m, int64_t r, int6
         const float scale = scale_at(m, at);
         if (m->kind == PARE_W_F8) {
             for (; i < end; i++) out[i] = w->f8[u[i]] * scale;
+        } else if (m->kind == PARE_W_T4) {
+            for (; i < end; i++) out[i] = m->table[u[i]] * scale;
         } else if (m->shift) {
             for (; i < end; i++) out[i] = (float)u[i] * scale - m->shift[at];
         } else {

@@ -5,6 +5,8 @@
  *   bits 8 7 6 5   U8    code + 128 - 2^(bits-1), so that the middle of the range is 128, the zero of symmetric codes
  *   bits 4         U4    bits 3   U3
  *   bits 2 1       U2    code + 2 - 2^(bits-1)
+ *   e2m1, NF4, FP4 T4    codes as they are; scales of 8 bits or two levels become f32
+ *   float zeros    the kind of the bits, W = u * scale - zero * scale
  *   act-order      columns sorted by group; perm says where each came from
  */
 #include "graph/linear.h"
@@ -38,6 +40,7 @@ void pare_linear_clear(pare_linear *l)
 {
     if (!l) return;
     for (size_t i = 0; i < sizeof l->owned / sizeof *l->owned; i++) pare_dealloc_aligned(l->owned[i]);
+    pare_qtensor_free(l->whole);
     memset(l, 0, sizeof *l);
 }
 
@@ -74,6 +77,7 @@ static int64_t bytes_of_row(pare_wkind kind, int64_t cols)
     case PARE_W_F32: return cols * 4;
     case PARE_W_F16:
     case PARE_W_BF16: return cols * 2;
+    case PARE_W_T4:
     case PARE_W_U4: return (cols + 1) / 2;
     case PARE_W_U2: return (cols + 3) / 4;
     case PARE_W_U3: return (cols + 127) / 128 * 48;
@@ -193,10 +197,23 @@ static int64_t rows_of_scale(const pare_scheme *s, int64_t rows)
     }
 }
 
+/* W = u * scale - shift: quanto's, or a float zero times the scale. */
+static bool is_shifted(const pare_qtensor *q) { return q->zero_kind == PARE_ZERO_SHIFT || q->zero_kind == PARE_ZERO_FLOAT; }
+
+/* Scales as files have them are kept; those of 8 bits, of two levels and nested ones are made f32. */
+static pare_dtype scale_dtype_of(const pare_scheme *s)
+{
+    return s->scale_dtype == PARE_F16 || s->scale_dtype == PARE_BF16 ? s->scale_dtype : PARE_F32;
+}
+
 static pare_status choose_kind(pare_linear *l, const pare_qtensor *like, int *offset, pare_err *err)
 {
     const pare_scheme *s = &like->scheme;
     *offset = 0;
+    if (s->kind == PARE_CODE_TABLE || (s->kind == PARE_CODE_FLOAT && s->code_dtype == PARE_F4_E2M1)) {
+        l->w.kind = PARE_W_T4;
+        return PARE_OK;
+    }
     if (s->kind == PARE_CODE_FLOAT) {
         l->w.kind = PARE_W_F8;
         l->w.code_dtype = s->code_dtype;
@@ -205,7 +222,7 @@ static pare_status choose_kind(pare_linear *l, const pare_qtensor *like, int *of
         static const pare_wkind kinds[9] = { 0, PARE_W_U2, PARE_W_U2, PARE_W_U3, PARE_W_U4, PARE_W_U8, PARE_W_U8, PARE_W_U8, PARE_W_U8 };
         l->w.kind = kinds[s->bits];
         *offset = (s->bits == 1 ? 2 : s->bits > 4 ? 128 : 1 << (s->bits - 1)) - (1 << (s->bits - 1));
-        if (like->zero_kind == PARE_ZERO_SHIFT) *offset = 0; /* W = u s - t: no middle */
+        if (is_shifted(like)) *offset = 0; /* W = u s - t: no middle */
         return PARE_OK;
     }
     return pare_fail(err, PARE_ERR_UNSUPPORTED, "weights of %d bits are not computed with", s->bits);
@@ -231,10 +248,11 @@ pare_status pare_linear_begin(pare_linear *l, int64_t rows, int64_t cols, const 
     w->group = like->grid.block[1] < cols ? like->grid.block[1] : cols;
     w->groups = like->grid.blocks[1];
     w->scale_rows = rows_of_scale(s, rows);
-    w->scale_dtype = s->scale_dtype == PARE_F16 || s->scale_dtype == PARE_BF16 ? s->scale_dtype : PARE_F32;
+    w->scale_dtype = scale_dtype_of(s);
+    if (like->grid.flat != PARE_FLAT_NONE) PARE_FAIL(err, PARE_ERR_USAGE, "groups of the flattened tensor: such a layer is held whole");
     PARE_TRY(choose_kind(l, like, &offset, err));
     if (like->g_idx) {
-        if (w->scale_rows != 1 || w->kind == PARE_W_F8 || like->zero_kind == PARE_ZERO_SHIFT)
+        if (w->scale_rows != 1 || w->kind == PARE_W_F8 || w->kind == PARE_W_T4 || is_shifted(like))
             PARE_FAIL(err, PARE_ERR_UNSUPPORTED, "g_idx: only for integer codes of a matrix with groups along a row");
         PARE_TRY(sort_columns(l, like, &l->perm, &regular, err));
     }
@@ -250,6 +268,12 @@ pare_status pare_linear_begin(pare_linear *l, int64_t rows, int64_t cols, const 
         w->kind = store->kind = PARE_W_ANY;
         l->rows = pare_linear_rows_index;
     }
+    if (w->kind == PARE_W_T4) {
+        float *table;
+        PARE_TRY(own_array(l, 256, 1, sizeof *table, "a table of values", &table, err));
+        pare_scheme_values(s, table);
+        w->table = table;
+    }
     w->row_bytes = bytes_of_row(w->kind, cols);
     PARE_TRY(own_array(l, rows, w->row_bytes, 1, "weights", &data, err));
     w->data = data;
@@ -261,11 +285,11 @@ pare_status pare_linear_begin(pare_linear *l, int64_t rows, int64_t cols, const 
     } else if (w->kind != PARE_W_F8 && like->zero_kind == PARE_ZERO_INT) {
         PARE_TRY(own_array(l, scales_of(w), 1, 1, "zero points", &memory, err));
         w->zero = memory;
-    } else if (w->kind != PARE_W_F8 && like->zero_kind == PARE_ZERO_SHIFT) {
+    } else if (w->kind != PARE_W_F8 && is_shifted(like)) {
         PARE_TRY(own_array(l, scales_of(w), 1, sizeof *w->shift, "shifts", &memory, err));
         w->shift = memory;
-        l->exact_rows = w->scale_dtype != PARE_F32;
-        l->rows = pare_linear_rows_shift;
+        l->exact_rows = like->zero_kind == PARE_ZERO_SHIFT && w->scale_dtype != PARE_F32;
+        if (like->zero_kind == PARE_ZERO_SHIFT) l->rows = pare_linear_rows_shift;
     }
     l->bytes = bytes_of(w);
 out:
@@ -295,6 +319,7 @@ static void pack_row(const packer *p, const uint8_t *u, uint8_t *dst)
 {
     const int64_t cols = p->l->w.cols;
     switch (p->l->w.kind) {
+    case PARE_W_T4:
     case PARE_W_U4: p->k->pack_lsb(4, cols, u, dst); return;
     case PARE_W_U2: p->k->pack_lsb(2, cols, u, dst); return;
     case PARE_W_U3: break;
@@ -318,6 +343,11 @@ static pare_status pack_scales(const packer *p, int64_t first, int64_t from, int
 {
     const pare_wmat *w = &p->l->w;
     const float *s = p->q->scales + from;
+    if (p->q->scheme.two_level) {
+        float *to = (float *)(uintptr_t)w->scale + first;
+        for (int64_t i = 0; i < n; i++) to[i] = s[i] * p->q->global_scale;
+        return PARE_OK;
+    }
     uint8_t *out = (uint8_t *)(uintptr_t)w->scale + first * scale_bytes(w->scale_dtype);
     for (int64_t i = 0; i < n; i++) {
         const uint16_t h = w->scale_dtype == PARE_F16 ? pare_f32_to_f16(s[i]) : pare_f32_to_bf16(s[i]);
@@ -337,7 +367,9 @@ static pare_status pack_zeros(const packer *p, int64_t first, int64_t from, int6
 {
     const pare_wmat *w = &p->l->w;
     if (w->kind == PARE_W_ANY) memcpy((int32_t *)(uintptr_t)p->store->zero + first, p->q->zeros + from, (size_t)n * sizeof(int32_t));
-    if (w->shift) memcpy((float *)(uintptr_t)w->shift + first, p->q->shifts + from, (size_t)n * sizeof(float));
+    float *shift = w->shift ? (float *)(uintptr_t)w->shift + first : NULL;
+    if (shift && p->q->shifts) memcpy(shift, p->q->shifts + from, (size_t)n * sizeof *shift);
+    for (int64_t i = 0; shift && !p->q->shifts && i < n; i++) shift[i] = p->q->fzeros[from + i] * p->q->scales[from + i];
     if (!w->zero) return PARE_OK;
     for (int64_t i = 0; i < n; i++) {
         const int64_t z = (int64_t)p->q->zeros[from + i] + p->store->offset;
@@ -357,8 +389,8 @@ static pare_status check_piece(const pare_linear *l, int64_t row0, const pare_qt
         return pare_fail(err, PARE_ERR_USAGE, "rows %lld + %lld of a layer [%lld, %lld]", (long long)row0, (long long)rows, (long long)w->rows, (long long)w->cols);
     if (w->scale_rows > 1 && w->scale_rows < w->rows && row0 % w->scale_rows != 0)
         return pare_fail(err, PARE_ERR_USAGE, "rows from %lld on, but %lld rows share a scale", (long long)row0, (long long)w->scale_rows);
-    const bool shift = q->zero_kind == PARE_ZERO_SHIFT, zero = q->zero_kind == PARE_ZERO_INT;
-    if (q->grid.blocks[1] != w->groups || (w->kind != PARE_W_ANY && w->kind != PARE_W_F8 && (shift != (w->shift != NULL) || zero != (w->zero != NULL))))
+    const bool shift = is_shifted(q), zero = q->zero_kind == PARE_ZERO_INT;
+    if (q->grid.blocks[1] != w->groups || (w->kind != PARE_W_ANY && w->kind != PARE_W_F8 && w->kind != PARE_W_T4 && (shift != (w->shift != NULL) || zero != (w->zero != NULL))))
         return pare_fail(err, PARE_ERR_FORMAT, "rows %lld + %lld have another scheme than the rest of the layer", (long long)row0, (long long)rows);
     for (int64_t c = 0; q->g_idx && c < w->cols; c++) {
         const int64_t column = l->perm ? l->perm[c] : c;
@@ -389,6 +421,28 @@ out:
     return st;
 }
 
+/* ------------------------------------------------------------------------------------------------------------------ whole */
+
+pare_status pare_linear_whole(pare_linear *l, int64_t row0, int64_t rows, pare_qtensor *q, pare_err *err)
+{
+    memset(l, 0, sizeof *l);
+    l->whole = q;
+    const int64_t cols = q->grid.ndim == 2 ? q->grid.shape[1] : 0;
+    pare_status st = check_shape(rows, cols, err);
+    if (st == PARE_OK && (row0 < 0 || row0 + rows > q->grid.shape[0]))
+        st = pare_fail(err, PARE_ERR_USAGE, "rows %lld + %lld of a layer with %lld", (long long)row0, (long long)rows, (long long)q->grid.shape[0]);
+    if (st != PARE_OK) {
+        pare_linear_clear(l);
+        return st;
+    }
+    l->w = (pare_wmat){ .kind = PARE_W_ANY, .rows = rows, .cols = cols, .row_bytes = cols, .data = q->codes + row0 * cols, .group = cols, .groups = 1,
+                        .scale_rows = 1, .scale_dtype = PARE_F32 };
+    l->whole_row0 = row0;
+    l->rows = pare_linear_rows_whole;
+    l->bytes = (uint64_t)(rows * cols) + (uint64_t)(q->grid.n_scales * rows / q->grid.shape[0]) * (q->fzeros ? 8 : 4);
+    return PARE_OK;
+}
+
 /* ------------------------------------------------------------------------------------------------------------------ views */
 
 pare_status pare_linear_view(pare_linear *l, const pare_wmat *w, pare_err *err)
@@ -402,6 +456,7 @@ pare_status pare_linear_view(pare_linear *l, const pare_wmat *w, pare_err *err)
         if (w->group < 1 || w->groups != (w->cols + w->group - 1) / w->group || w->scale_rows < 1 || !w->scale || (w->zero && w->shift))
             return pare_fail(err, PARE_ERR_USAGE, "%lld groups of %lld columns for %lld, scales for %lld rows", (long long)w->groups, (long long)w->group,
                              (long long)w->cols, (long long)w->scale_rows);
+        if (w->kind == PARE_W_T4 && !w->table) return pare_fail(err, PARE_ERR_USAGE, "table codes without a table");
         if (w->scale_dtype != PARE_F32 && w->scale_dtype != PARE_F16 && w->scale_dtype != PARE_BF16)
             return pare_fail(err, PARE_ERR_UNSUPPORTED, "scales of %s", pare_dtype_get_info(w->scale_dtype)->name);
         const int64_t n = w->zero ? scales_of(w) : 0;

@@ -20,8 +20,10 @@ typedef struct pare_linear {
     pare_status (*rows)(const struct pare_linear *l, int64_t row0, int64_t rows, float *out, pare_err *err);
     void *rows_user;
     bool exact_rows;        /* quanto's shift in 16 bits: exact mode takes rows(), fast mode the codes. forward() makes gemm() see W_ANY then */
+    pare_qtensor *whole;    /* W_ANY of pare_linear_whole(): the layer, of which rows from whole_row0 on are used */
+    int64_t whole_row0;
     uint64_t bytes;         /* that one decoded token reads: codes, scales, zeros */
-    void *owned[6];         /* freed with pare_dealloc_aligned */
+    void *owned[7];         /* freed with pare_dealloc_aligned */
 } pare_linear;
 
 /* Borrowed float rows [rows, cols] (f32, f16, bf16), contiguous. */
@@ -36,6 +38,10 @@ pare_status pare_linear_transposed(pare_ctx *ctx, pare_linear *l, pare_dtype dty
  */
 pare_status pare_linear_begin(pare_linear *l, int64_t rows, int64_t cols, const pare_qtensor *like, pare_err *err);
 pare_status pare_linear_pack(pare_linear *l, const pare_kernels *k, int64_t row0, const pare_qtensor *q, pare_err *err);
+/*
+ * Rows [row0, row0 + rows) of a layer held as it is, for grids that no piece of rows can stand for (pare_grid.flat): W_ANY. Takes q.
+ */
+pare_status pare_linear_whole(pare_linear *l, int64_t row0, int64_t rows, pare_qtensor *q, pare_err *err);
 /* Codes, scales and zeros that lie in a file as a wmat says (any alignment): borrowed as they are. Checks sizes and zeros. */
 pare_status pare_linear_view(pare_linear *l, const pare_wmat *w, pare_err *err);
 void pare_linear_clear(pare_linear *l);

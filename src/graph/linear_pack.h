@@ -13,7 +13,8 @@ typedef struct pare_linear_store {
     const int32_t *g_idx;    /* W_ANY: group of a column */
 } pare_linear_store;
 
-/* rows() of codes with a rounded shift, and of codes whose columns name their group. */
+/* rows() of a layer held whole, of codes with a rounded shift, and of codes whose columns name their group. */
 pare_status pare_linear_rows_shift(const pare_linear *l, int64_t row0, int64_t rows, float *out, pare_err *err);
+pare_status pare_linear_rows_whole(const pare_linear *l, int64_t row0, int64_t rows, float *out, pare_err *err);
 pare_status pare_linear_rows_index(const pare_linear *l, int64_t row0, int64_t rows, float *out, pare_err *err);
 #endif

@@ -29,6 +29,11 @@ pare_status pare_linear_rows_shift(const pare_linear *l, int64_t row0, int64_t r
     return PARE_OK;
 }
 
+pare_status pare_linear_rows_whole(const pare_linear *l, int64_t row0, int64_t rows, float *out, pare_err *err)
+{
+    return pare_qtensor_dequant_rows(pare_kernels_get(NULL), l->whole, l->whole_row0 + row0, rows, out, err);
+}
+
 pare_status pare_linear_rows_index(const pare_linear *l, int64_t row0, int64_t rows, float *out, pare_err *err)
 {
     const pare_linear_store *store = l->rows_user;

@@ -15,11 +15,12 @@
  *   W_U8                one unsigned byte a code
  *   W_U4 W_U2           P1 of docs/formats.md: little-endian bit stream, first code in the lowest bits; a row padded to whole bytes
  *   W_U3                per 128 codes 48 bytes: 32 bytes of the two low bits (P1), then 16 bytes of the third bit (P1); last block padded with zeros
+ *   W_T4                P1 codes of 4 bits (rows padded to whole bytes): table[u] times scale (NF4, FP4, MXFP4, NVFP4)
  *   W_ANY               none of these: rows come from a callback of the linear layer (exact, slow); kernels never see it
  * Integer codes: W = (u - zero) * scale, or with `shift` W = u * scale - shift. One scale for `group` columns (the last may be shorter).
  */
 typedef enum pare_wkind {
-    PARE_W_F32 = 1, PARE_W_F16, PARE_W_BF16, PARE_W_F8, PARE_W_I8, PARE_W_U8, PARE_W_U4, PARE_W_U3, PARE_W_U2, PARE_W_ANY
+    PARE_W_F32 = 1, PARE_W_F16, PARE_W_BF16, PARE_W_F8, PARE_W_I8, PARE_W_U8, PARE_W_U4, PARE_W_U3, PARE_W_U2, PARE_W_T4, PARE_W_ANY
 } pare_wkind;
 
 typedef struct pare_wmat {
@@ -27,6 +28,7 @@ typedef struct pare_wmat {
     int64_t rows, cols, row_bytes;
     const uint8_t *data;
     pare_dtype code_dtype;       /* W_F8 */
+    const float *table;          /* W_T4: 16 values */
     int64_t group, groups;       /* columns a scale; scales a row (1 = per channel). W_F8 by tiles: `group` is the tile's width */
     const void *scale;           /* row r, group g: element r / scale_rows * groups + g; NULL for floats */
     pare_dtype scale_dtype;      /* f32, f16, bf16 */

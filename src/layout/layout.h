@@ -56,8 +56,9 @@ pare_status pare_weights_prepare(const pare_weights *w, int64_t i, pare_err *err
 void pare_weights_release(const pare_weights *w, int64_t i);
 /*
  * Logical quantized tensor of rows [row0, row0+rows) of a quantized weight (rows = shape[0]: whole). Caller frees.
- * PARE_PER_BLOCK: row0 must be a multiple of scheme.block[0].
+ * PARE_PER_BLOCK: row0 must be a multiple of scheme.block[0]. Groups of the flattened tensor (pare_weight_flat): whole only.
  */
+bool pare_weight_flat(const pare_weight *x);
 pare_status pare_weights_qtensor(const pare_weights *w, int64_t i, int64_t row0, int64_t rows, pare_qtensor **out, pare_err *err);
 /*
  * Rows of a quantized weight in place, where the file stores them the way compute kernels read them (kernel/wmat.h): false where it does not.

@@ -207,6 +207,14 @@ static pare_status check_rows(const pare_weight *x, int64_t row0, int64_t rows, 
     return pare_fail(err, PARE_ERR_USAGE, "%s: rows %lld to %lld of %lld", x->name, (long long)row0, (long long)(row0 + rows), (long long)total);
 }
 
+bool pare_weight_flat(const pare_weight *x)
+{
+    pare_grid grid;
+    int64_t shape[2] = { x->ndim ? x->shape[0] : 1, 1 };
+    for (int d = 1; d < x->ndim; d++) shape[1] *= x->shape[d];
+    return x->layout && pare_grid_init(&x->scheme, 2, shape, &grid, NULL) == PARE_OK && grid.flat != PARE_FLAT_NONE;
+}
+
 pare_status pare_weights_qtensor(const pare_weights *w, int64_t i, int64_t row0, int64_t rows, pare_qtensor **out, pare_err *err)
 {
     pare_status st;
@@ -218,6 +226,8 @@ pare_status pare_weights_qtensor(const pare_weights *w, int64_t i, int64_t row0,
     PARE_TRY(check_rows(x, row0, rows, &ignored, err));
     if (x->scheme.granularity == PARE_PER_BLOCK && row0 % x->scheme.block[0])
         PARE_FAIL(err, PARE_ERR_USAGE, "%s: row %lld does not begin a block of %lld rows", x->name, (long long)row0, (long long)x->scheme.block[0]);
+    if (rows != x->shape[0] && pare_weight_flat(x))
+        PARE_FAIL(err, PARE_ERR_USAGE, "%s: groups run over the flattened tensor, so it is read whole", x->name);
     for (int d = 1; d < x->ndim; d++) shape[1] *= x->shape[d]; /* a convolution is stored as the matrix [out, rest] */
     PARE_TRY(pare_qtensor_new(&x->scheme, 2, shape, &q, err));
     q->zero_kind = x->zero_kind;
@@ -235,7 +245,9 @@ static pare_status read_layer_rows(const pare_weights *w, int64_t i, int64_t row
     const pare_weight *x = &w->at[i];
     pare_qtensor *q;
     int64_t begin = x->scheme.granularity == PARE_PER_BLOCK ? row0 - row0 % x->scheme.block[0] : row0;
-    pare_status st = pare_weights_qtensor(w, i, begin, row0 + rows - begin, &q, err);
+    const bool flat = pare_weight_flat(x);
+    if (flat) begin = 0;
+    pare_status st = pare_weights_qtensor(w, i, begin, flat ? x->shape[0] : row0 + rows - begin, &q, err);
     if (st != PARE_OK) return st;
     st = pare_qtensor_dequant_rows(w->kernels, q, row0 - begin, rows, out, err);
     pare_qtensor_free(q);
@@ -283,6 +295,7 @@ pare_status pare_weights_read(pare_ctx *ctx, const pare_weights *w, int64_t i, i
     if ((st = pare_weights_prepare(w, i, err)) != PARE_OK) return st;
     job.piece = (((int64_t)1 << 19) / job.row_elements + 127) / 128 * 128;
     if (!job.piece) job.piece = 128;
+    if (pare_weight_flat(x)) job.piece = rows;
     int64_t pieces = (rows + job.piece - 1) / job.piece;
     if (ctx && pieces > 1) return pare_parallel(ctx, pieces, read_piece, &job, err);
     for (int64_t p = 0; p < pieces && st == PARE_OK; p++) st = read_piece(&job, p, 0, err);

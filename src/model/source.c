@@ -212,6 +212,17 @@ static pare_status static_scale(const source *s, const pare_weight *x, float *ou
     return pare_convert(out, PARE_F32, data, tensor->dtype, 1, false, err);
 }
 
+static pare_status whole_linear(source *s, const pare_gweight *w, const pare_weight *x, pare_linear *out, pare_err *err)
+{
+    const int64_t i = index_of(s, x);
+    pare_qtensor *q = NULL;
+    pare_status st = pare_weights_prepare(s->weights, i, err);
+    if (st == PARE_OK) st = pare_weights_qtensor(s->weights, i, 0, x->shape[0], &q, err);
+    if (st == PARE_OK) st = pare_linear_whole(out, first_row(w), w->shape[0], q, err);
+    if (st == PARE_OK) pare_weights_release(s->weights, i);
+    return st;
+}
+
 static pare_status quantized_linear(source *s, pare_ctx *ctx, const pare_gweight *w, const pare_weight *x, pare_linear *out, pare_err *err)
 {
     pare_status st;
@@ -222,6 +233,7 @@ static pare_status quantized_linear(source *s, pare_ctx *ctx, const pare_gweight
     pare_wmat view;
     j.piece = (PIECE / cols / align + 1) * align;
     if (j.piece >= 64) j.piece = j.piece / 64 * 64;
+    if (pare_weight_flat(x)) return whole_linear(s, w, x, out, err);
     PARE_TRY(pare_weights_prepare(s->weights, i, err));
     const bool in_place = pare_weights_view(s->weights, i, row0, rows, &view);
     if (in_place) {
@@ -230,7 +242,7 @@ static pare_status quantized_linear(source *s, pare_ctx *ctx, const pare_gweight
         PARE_TRY(pare_weights_qtensor(s->weights, i, row0, rows < align ? rows : align, &like, err));
         PARE_TRY(pare_linear_begin(out, rows, cols, like, err));
     }
-    if (x->scheme.act != PARE_ACT_NONE && x->scheme.act_bits == 8 && x->scheme.kind == PARE_CODE_INT) {
+    if (x->scheme.act != PARE_ACT_NONE && x->scheme.act_bits == 8 && x->scheme.kind == PARE_CODE_INT && !x->scheme.act_float && x->scheme.act != PARE_ACT_OUTLIERS) {
         out->act = x->scheme.act;
         if (out->act == PARE_ACT_STATIC_TENSOR) PARE_TRY(static_scale(s, x, &out->act_scale, err));
     }
@@ -290,7 +302,8 @@ static uint64_t packed_bytes(const pare_weight *x, uint64_t rows, uint64_t cols)
     const int bits = x->scheme.bits;
     const uint64_t group = x->scheme.granularity == PARE_PER_GROUP && x->scheme.group_size > 0 ? (uint64_t)x->scheme.group_size : cols;
     const uint64_t scale = x->scheme.scale_dtype == PARE_F16 || x->scheme.scale_dtype == PARE_BF16 ? 2 : 4;
-    const uint64_t zero = x->zero_kind == PARE_ZERO_INT ? 1 : x->zero_kind == PARE_ZERO_SHIFT ? 4 : 0;
+    if (pare_weight_flat(x)) return (uint64_t)(x->shape[0] * x->shape[1]) * 2 + 4096; /* held whole, a byte a code */
+    const uint64_t zero = x->zero_kind == PARE_ZERO_INT ? 1 : x->zero_kind == PARE_ZERO_SHIFT || x->zero_kind == PARE_ZERO_FLOAT ? 4 : 0;
     const uint64_t row = bits <= 2 ? (cols + 3) / 4 : bits == 3 ? (cols + 127) / 128 * 48 : bits == 4 ? (cols + 1) / 2 : cols;
     return rows * (row + (cols + group - 1) / group * (scale + zero)) + 256;
 }

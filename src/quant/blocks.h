@@ -32,8 +32,6 @@ static inline bool pare_view_contiguous(const pare_view *view) { return view->nd
 
 /* pare_parallel(), or a plain loop when there is no context. */
 pare_status pare_quant_parallel(pare_ctx *ctx, int64_t n, pare_task_fn fn, void *arg, pare_err *err);
-/* What each code of float or table codes stands for at scale 1 (16 or 256 values; others repeat or are not set). */
-void pare_scheme_values(const pare_scheme *scheme, float values[256]);
 /* The context's kernels, or the best of this machine. */
 const pare_kernels *pare_quant_kernels(pare_ctx *ctx);
 /* Calls fn(arg, cut, worker) for every PARE_CUT elements of numel. */

@@ -136,6 +136,8 @@ pare_status pare_qtensor_nest(pare_qtensor *q, pare_err *err);
 /* The second-level scale that a two_level scheme gives a tensor with this max |x|. */
 float pare_rounder_global(const pare_scheme *scheme, float absmax);
 
+/* What each code of float or table codes stands for at scale 1: 256 values, or 16 over and over; integer codes: nothing is set. */
+void pare_scheme_values(const pare_scheme *scheme, float values[256]);
 /* The 256 values of the dynamic map (bitsandbytes: create_dynamic_map), and of a codebook (*n of them, ascending or not: index = code). */
 const float *pare_dynamic_map(void);
 const float *pare_codebook_values(pare_codebook book, int *n);

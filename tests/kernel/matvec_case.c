@@ -15,6 +15,7 @@ static int64_t row_bytes(pare_wkind kind, int64_t cols)
     case PARE_W_F32: return cols * 4;
     case PARE_W_F16:
     case PARE_W_BF16: return cols * 2;
+    case PARE_W_T4:
     case PARE_W_U4: return (cols + 1) / 2;
     case PARE_W_U3: return (cols + 127) / 128 * 48;
     case PARE_W_U2: return (cols + 3) / 4;
@@ -60,7 +61,12 @@ pare_wmat matvec_weights(pare_wkind kind, const matvec_shape *s, pare_dtype scal
         else memcpy(scale + i * 2, &h, 2);
     }
     w.scale = scale;
-    if (kind == PARE_W_F8 || zero == ZERO_MIDDLE) return w;
+    if (kind == PARE_W_T4) {
+        static float table[16];
+        for (int i = 0; i < 16; i++) table[i] = rnd_normal();
+        w.table = table;
+    }
+    if (kind == PARE_W_F8 || kind == PARE_W_T4 || zero == ZERO_MIDDLE) return w;
     uint8_t *z = guarded(2, (size_t)scales);
     float *shift = guarded(3, (size_t)scales * 4);
     for (int64_t i = 0; i < scales; i++) z[i] = (uint8_t)(rnd32() % (unsigned)(most + 1)), shift[i] = rnd_normal() * 0.02f;
@@ -87,6 +93,7 @@ double matvec_value(const pare_wmat *w, int64_t r, int64_t c)
     case PARE_W_F32: return number(PARE_F32, row, c);
     case PARE_W_F16: return number(PARE_F16, row, c);
     case PARE_W_BF16: return number(PARE_BF16, row, c);
+    case PARE_W_T4: return (double)w->table[row[c / 2] >> (c % 2 * 4) & 15] * number(w->scale_dtype, w->scale, at);
     case PARE_W_F8: return (double)pare_f8_to_f32(w->code_dtype, row[c]) * number(w->scale_dtype, w->scale, at);
     case PARE_W_I8: u = (int8_t)row[c] + 128; break;
     case PARE_W_U8: u = row[c]; break;

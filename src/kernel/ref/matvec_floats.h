@@ -16,6 +16,9 @@ static inline void pare_matvec_widen(const pare_wmat *w, const float *f8, const 
     case PARE_W_F8:
         for (int64_t i = 0; i < n; i++) out[i] = f8[row[c0 + i]];
         return;
+    case PARE_W_T4:
+        for (int64_t i = 0; i < n; i++) out[i] = w->table[row[(c0 + i) / 2] >> ((c0 + i) % 2 * 4) & 15];
+        return;
     case PARE_W_F16:
         at = row + c0 * 2;
         for (int64_t i = 0; i < n; i++) memcpy(&h, at + i * 2, 2), out[i] = pare_f16_to_f32_inl(h);
@@ -40,14 +43,15 @@ static inline float pare_matvec_float_row(const pare_wmat *w, const float *f8, i
 {
     const uint8_t *row = w->data + r * w->row_bytes;
     float sums[32] = { 0 }, group_sums[32], values[PARE_MATVEC_PIECE];
-    if (w->kind != PARE_W_F8 || w->groups <= 1) {
+    const bool scaled = w->kind == PARE_W_F8 || w->kind == PARE_W_T4;
+    if (!scaled || w->groups <= 1) {
         for (int64_t c = 0; c < w->cols; c += PARE_MATVEC_PIECE) {
             const int64_t n = w->cols - c < PARE_MATVEC_PIECE ? w->cols - c : PARE_MATVEC_PIECE;
             pare_matvec_widen(w, f8, row, c, n, values);
             pare_matvec_add(sums, values, x + c, c, n);
         }
         const float total = pare_sums_tree(sums);
-        return w->kind == PARE_W_F8 ? total * pare_wmat_scale(w, r / w->scale_rows * w->groups) : total;
+        return scaled ? total * pare_wmat_scale(w, r / w->scale_rows * w->groups) : total;
     }
     for (int64_t c = 0; c < w->cols;) {
         const int64_t g = c / w->group, end = (g + 1) * w->group < w->cols ? (g + 1) * w->group : w->cols;

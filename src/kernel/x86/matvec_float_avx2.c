@@ -37,6 +37,21 @@ INLINE vec load_f8(const uint8_t *at, const pare_dtype format)
     return _mm256_castsi256_ps(_mm256_or_si256(v, _mm256_and_si256(_mm256_cmpeq_epi32(look, bad), _mm256_set1_epi32(0x7fc00000))));
 }
 
+typedef struct sixteen { __m256 low, high; } sixteen;
+INLINE sixteen table_of(const float *values)
+{
+    if (values == NULL) return (sixteen){ _mm256_setzero_ps(), _mm256_setzero_ps() };
+    return (sixteen){ _mm256_loadu_ps(values), _mm256_loadu_ps(values + 8) };
+}
+INLINE vec load_t4(const uint8_t *at, sixteen table)
+{
+    const __m128i bytes = _mm_loadu_si32(at), low = _mm_set1_epi8(15);
+    const __m128i codes = _mm_unpacklo_epi8(_mm_and_si128(bytes, low), _mm_and_si128(_mm_srli_epi16(bytes, 4), low));
+    const __m256i u = _mm256_cvtepu8_epi32(codes);
+    const __m256 a = _mm256_permutevar8x32_ps(table.low, u), b = _mm256_permutevar8x32_ps(table.high, u);
+    return _mm256_blendv_ps(a, b, _mm256_castsi256_ps(_mm256_slli_epi32(u, 28))); /* bit 3 of the code to the sign */
+}
+
 #include "kernel/x86/matvec_float.h"
 
 void pare_matvec_float_avx2(const pare_wmat *w, int64_t row0, int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride)

@@ -37,6 +37,15 @@ INLINE vec load_f8(const uint8_t *at, const pare_dtype format)
     return _mm512_castsi512_ps(_mm512_mask_mov_epi32(v, _mm512_cmpeq_epi32_mask(look, bad), _mm512_set1_epi32(0x7fc00000)));
 }
 
+typedef __m512 sixteen;
+INLINE sixteen table_of(const float *values) { return values != NULL ? _mm512_loadu_ps(values) : _mm512_setzero_ps(); }
+INLINE vec load_t4(const uint8_t *at, sixteen table)
+{
+    const __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)at), low = _mm_set1_epi8(15);
+    const __m128i codes = _mm_unpacklo_epi8(_mm_and_si128(bytes, low), _mm_and_si128(_mm_srli_epi16(bytes, 4), low));
+    return _mm512_permutexvar_ps(_mm512_cvtepu8_epi32(codes), table);
+}
+
 #include "kernel/x86/matvec_float.h"
 
 void pare_matvec_float_avx512(const pare_wmat *w, int64_t row0, int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride)

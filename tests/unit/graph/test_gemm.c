@@ -41,7 +41,7 @@ static void *need(size_t n)
 
 static int bits_of(pare_wkind kind)
 {
-    return kind == PARE_W_U4 ? 4 : kind == PARE_W_U3 ? 3 : kind == PARE_W_U2 ? 2 : 8;
+    return kind == PARE_W_U4 || kind == PARE_W_T4 ? 4 : kind == PARE_W_U3 ? 3 : kind == PARE_W_U2 ? 2 : 8;
 }
 
 static void put_bits(uint8_t *row, int64_t bit, int n, unsigned value)
@@ -93,12 +93,15 @@ static void layer_floats(layer *y, const how *h)
     if (h->kind == PARE_W_ANY) y->l.rows = any_rows, y->l.rows_user = y;
 }
 
+static const float sixteen[16] = { 0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f, -0.1f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f };
+
 static void layer_codes(layer *y, const how *h)
 {
     pare_wmat *w = &y->l.w;
     const int bits = bits_of(h->kind);
     w->row_bytes = h->kind == PARE_W_U3 ? (h->cols + 127) / 128 * 48 : (h->cols * bits + 7) / 8;
     w->code_dtype = PARE_F8_E4M3FN;
+    w->table = sixteen;
     w->group = h->group < h->cols ? h->group : h->cols;
     w->groups = (h->cols + w->group - 1) / w->group;
     w->scale_rows = h->scale_rows;
@@ -120,6 +123,10 @@ static void layer_codes(layer *y, const how *h)
             unsigned u = rnd() % (1u << bits);
             if (h->kind == PARE_W_F8 && (u & 0x7f) == 0x7f) u = 1;
             put_code(w, y->data + r * w->row_bytes, c, u);
+            if (h->kind == PARE_W_T4) {
+                y->w[r * h->cols + c] = (double)(sixteen[u] * scale[at]);
+                continue;
+            }
             const double zero = h->zero ? y->zero[at] : 1 << (bits - 1);
             y->w[r * h->cols + c] = h->kind == PARE_W_F8 ? (double)pare_f8_to_f32(PARE_F8_E4M3FN, (uint8_t)u) * scale[at]
                                     : h->shift           ? (double)u * scale[at] - y->shift[at]
@@ -234,7 +241,7 @@ static pare_ctx *ctx_new(const char *isa, int threads)
     return ctx;
 }
 
-static const pare_wkind kinds[] = { PARE_W_F32, PARE_W_F16, PARE_W_BF16, PARE_W_F8, PARE_W_I8, PARE_W_U8, PARE_W_U4, PARE_W_U3, PARE_W_U2, PARE_W_ANY };
+static const pare_wkind kinds[] = { PARE_W_F32, PARE_W_F16, PARE_W_BF16, PARE_W_F8, PARE_W_I8, PARE_W_U8, PARE_W_U4, PARE_W_U3, PARE_W_U2, PARE_W_ANY, PARE_W_T4 };
 static const int64_t groups[] = { 128, 1 << 20, 64, 32, 24, 5, 1, 200, 256, 129 };
 static const int64_t lengths[] = { 1, 2, 3, 5, 31, 64, 127, 128, 129, 255, 300, 512, 513, 777, 1025, 1500 };
 
@@ -246,13 +253,13 @@ static bool float_kind(pare_wkind kind)
 static void every_case(pare_ctx *ctx, int times)
 {
     for (int i = 0; i < times; i++) {
-        const pare_wkind kind = kinds[i % 10];
+        const pare_wkind kind = kinds[i % 11];
         const int flavour = (int)(rnd() % 8);
         how h = { .kind = kind, .rows = 1 + rnd() % MAX_ROWS, .cols = lengths[rnd() % 16], .group = groups[rnd() % 10], .scale_rows = 1,
                   .scale_dtype = (pare_dtype[]){ PARE_F32, PARE_F16, PARE_BF16 }[rnd() % 3] };
         if (flavour == 1) h.scale_rows = h.rows, h.group = h.cols;
         if (flavour == 2) h.scale_rows = 16;
-        if (!float_kind(kind) && kind != PARE_W_F8) h.zero = flavour == 3 || flavour == 4, h.shift = flavour == 5;
+        if (!float_kind(kind) && kind != PARE_W_F8 && kind != PARE_W_T4) h.zero = flavour == 3 || flavour == 4, h.shift = flavour == 5;
         h.perm = rnd() % 4 == 0;
         h.act = rnd() % 5 ? PARE_ACT_NONE : (pare_act[]){ PARE_ACT_DYNAMIC_TOKEN, PARE_ACT_STATIC_TENSOR }[rnd() % 2];
         one_case(ctx, &h, (pare_compute)(i / 10 % 3), 1 + rnd() % MAX_N);
@@ -369,7 +376,7 @@ static void test_same_bits(void **unused)
     pare_ctx *one = ctx_new(NULL, 1), *three = ctx_new(NULL, 3);
     fill_x();
     for (int i = 0; i < 30; i++) {
-        const how h = { .kind = kinds[i % 10], .rows = 67, .cols = 900, .group = 128, .scale_rows = 1, .scale_dtype = PARE_BF16 };
+        const how h = { .kind = kinds[i % 11], .rows = 67, .cols = 900, .group = 128, .scale_rows = 1, .scale_dtype = PARE_BF16 };
         const pare_compute mode = (pare_compute)(i / 10);
         layer y;
         layer_make(&y, &h);
@@ -396,7 +403,7 @@ static void test_many(void **unused)
     float *in = need(N * COLS * 4), *all = need((size_t)N * LAYERS * MAX_ROWS * 4), *alone = need((size_t)N * MAX_ROWS * 4);
     for (int i = 0; i < N * COLS; i++) in[i] = uniform();
     for (int i = 0; i < LAYERS; i++)
-        layer_make(&y[i], &(how){ .kind = kinds[i % 10], .rows = 3 + i, .cols = COLS, .group = groups[i % 10], .scale_rows = 1, .scale_dtype = PARE_F32, .perm = i % 6 == 5 });
+        layer_make(&y[i], &(how){ .kind = kinds[i % 11], .rows = 3 + i, .cols = COLS, .group = groups[i % 10], .scale_rows = 1, .scale_dtype = PARE_F32, .perm = i % 6 == 5 });
     for (int mode = 0; mode < 3; mode++) {
         run(ctx, y, LAYERS, (pare_compute)mode, N, in, COLS, all, LAYERS * MAX_ROWS);
         for (int i = 0; i < LAYERS; i++) {

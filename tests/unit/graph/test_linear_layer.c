@@ -31,10 +31,12 @@ static pare_qtensor *make(const pare_scheme *scheme, int64_t rows, int64_t cols,
     q->zero_kind = zero;
     for (int64_t i = 0; i < q->grid.numel; i++)
         do q->codes[i] = (uint8_t)(rnd() & ((1u << scheme->bits) - 1));
-        while (scheme->kind == PARE_CODE_FLOAT && !isfinite(pare_f8_to_f32(scheme->code_dtype, q->codes[i])));
+        while (scheme->kind == PARE_CODE_FLOAT && scheme->bits == 8 && !isfinite(pare_f8_to_f32(scheme->code_dtype, q->codes[i])));
+    if (scheme->two_level) q->global_scale = 0.37f;
     if (zero == PARE_ZERO_SHIFT) assert_non_null(q->shifts = pare_alloc_zero((size_t)q->grid.n_scales, sizeof(float)));
     for (int64_t i = 0; i < q->grid.n_scales; i++) {
         q->scales[i] = pare_round_to(q->scheme.scale_dtype, 0.01f + (float)(rnd() % 1000) * 2e-5f);
+        if (zero == PARE_ZERO_FLOAT) q->fzeros[i] = (float)(rnd() % 1000) * 0.001f * (float)((1u << scheme->bits) - 1);
         if (zero == PARE_ZERO_INT) q->zeros[i] = (int32_t)(rnd() % (1u << scheme->bits));
         if (zero == PARE_ZERO_SHIFT) q->shifts[i] = pare_round_to(q->scheme.scale_dtype, q->scales[i] * (float)(rnd() % (1u << scheme->bits)));
     }
@@ -52,6 +54,8 @@ static pare_qtensor *piece_of(const pare_qtensor *q, int64_t row0, int64_t rows)
     memcpy(p->codes, q->codes + row0 * cols, (size_t)(rows * cols));
     const int64_t from = row0 / block * per, n = p->grid.n_scales;
     memcpy(p->scales, q->scales + from, (size_t)n * sizeof(float));
+    p->global_scale = q->global_scale;
+    if (q->fzeros) memcpy(p->fzeros, q->fzeros + from, (size_t)n * sizeof(float));
     if (q->zeros) memcpy(p->zeros, q->zeros + from, (size_t)n * sizeof(int32_t));
     if (q->shifts) {
         assert_non_null(p->shifts = pare_alloc_zero((size_t)n, sizeof(float)));
@@ -191,6 +195,53 @@ static void float8(void **unused)
     (void)unused;
     static const char *const names[] = { "FP8_WEIGHT", "FP8_WEIGHT:f8_e5m2", "FP8_WEIGHT:tensor", "FP8_WEIGHT:32x64", "FP8_WEIGHT:32x48" };
     for (int i = 0; i < 5; i++) check_scheme(names[i], scheme_of(names[i]), 64, 200, PARE_ZERO_SYM, i == 2 ? 64 : 32, NULL);
+}
+
+static void tables(void **unused)
+{
+    (void)unused;
+    static const char *const names[] = { "NF4:g40", "FP4", "NF4:channel", "MXFP4", "NVFP4A16", "NVFP4A16:g20", "MXFP8A16", "MXFP4:g64" };
+    for (int i = 0; i < 8; i++)
+        for (int64_t cols = 320; cols < 330; cols += 7) {
+            pare_scheme s = scheme_of(names[i]);
+            if (s.kind == PARE_CODE_TABLE && s.granularity == PARE_PER_GROUP && cols % s.group_size) continue; /* held whole, see below */
+            check_scheme(names[i], s, 50, cols, PARE_ZERO_SYM, 16, NULL);
+        }
+}
+
+static void float_zeros(void **unused)
+{
+    (void)unused;
+    for (int bits = 1; bits <= 8; bits++) {
+        char text[40];
+        snprintf(text, sizeof text, "W%dA16_ASYM:g64:fzero", bits);
+        pare_scheme s = scheme_of(text);
+        if (bits % 2) s.scale_dtype = PARE_F16;
+        check_scheme(text, s, 40, 192, PARE_ZERO_FLOAT, 16, NULL);
+    }
+}
+
+/* Groups of the flattened tensor: the layer is held whole, and any rows of it are computed with. */
+static void whole(void **unused)
+{
+    (void)unused;
+    static const char *const names[] = { "NF4", "W4A16_ASYM:g64:fzero", "W3A16_ASYM:g20:axis0:fzero" };
+    for (int i = 0; i < 3; i++) {
+        const pare_scheme s = scheme_of(names[i]);
+        pare_qtensor *q = make(&s, 40, 100, i ? PARE_ZERO_FLOAT : PARE_ZERO_SYM);
+        float *w = malloc(40 * 100 * sizeof *w);
+        pare_linear l;
+        pare_err err;
+        assert_int_not_equal(q->grid.flat, PARE_FLAT_NONE);
+        assert_ok(pare_dequantize(q, w, &err));
+        assert_ok(pare_linear_whole(&l, 7, 30, q, &err));
+        check_layer(names[i], &l, w + 7 * 100);
+        pare_linear_clear(&l);
+        free(w);
+        q = make(&s, 40, 100, i ? PARE_ZERO_FLOAT : PARE_ZERO_SYM);
+        assert_int_equal(pare_linear_begin(&l, 40, 100, q, &err), PARE_ERR_USAGE);
+        assert_int_equal(pare_linear_whole(&l, 20, 30, q, &err), PARE_ERR_USAGE); /* takes q all the same */
+    }
 }
 
 static void act_order(void **unused)
@@ -410,7 +461,7 @@ static void allocations(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(integers), cmocka_unit_test(shifts), cmocka_unit_test(float8), cmocka_unit_test(act_order), cmocka_unit_test(floats), cmocka_unit_test(together),
+        cmocka_unit_test(integers), cmocka_unit_test(shifts), cmocka_unit_test(float8), cmocka_unit_test(tables), cmocka_unit_test(float_zeros), cmocka_unit_test(whole), cmocka_unit_test(act_order), cmocka_unit_test(floats), cmocka_unit_test(together),
         cmocka_unit_test(int8_activations), cmocka_unit_test(views), cmocka_unit_test(refused), cmocka_unit_test(allocations),
     };
     return cmocka_run_group_tests_name("linear", tests, NULL, NULL);
