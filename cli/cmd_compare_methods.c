@@ -6,40 +6,9 @@
 
 #include "assess.h"
 #include "job.h"
+#include "lists.h"
 
 enum { MOST_METHODS = 32, MOST_SERIES = MOST_METHODS + 1 };
-
-/* "--bits 4,3,2" */
-static bool read_bits(const cli *c, int bits[8], size_t *n) {
-    const char *text = cli_text(c, "bits");
-    char *end;
-    for (text = text ? text : "4,3,2", *n = 0; *text; text = *end == ',' ? end + 1 : end) {
-        const long v = strtol(text, &end, 10);
-        if (end == text || (*end && *end != ',') || v < 1 || v > 8 || *n == 8) return cli_usage(c, "--bits: a list of 1 to 8 such as 4,3,2"), false;
-        bits[(*n)++] = (int)v;
-    }
-    return true;
-}
-
-/* Methods are separated by commas, and so are the options of one: a comma before KEY=VALUE belongs to the method. */
-static bool read_methods(const cli *c, char *text, const char *out[MOST_METHODS], size_t *n) {
-    *n = 0;
-    for (char *at = text; *at;) {
-        char *end = at;
-        for (;;) {
-            end += strcspn(end, ",");
-            const size_t word = *end ? strcspn(end + 1, ",@:") : 0, equal = *end ? strcspn(end + 1, "=") : 0;
-            if (!*end || equal >= word) break;
-            end++;
-        }
-        if (end == at || *n == MOST_METHODS) return cli_usage(c, "--methods: a list such as rtn,hqq,gptq (at most %d)", MOST_METHODS), false;
-        out[(*n)++] = at;
-        at = end;
-        if (*at) *at++ = 0;
-    }
-    if (*n == 0) cli_usage(c, "--methods: names at least one");
-    return *n > 0;
-}
 
 /* ---------------------------------------------------------------------------------------------------------- picture */
 
@@ -127,7 +96,7 @@ static bool read_job(cli *c, pare_quantize_options *o) {
     *o = (pare_quantize_options){.format = cli_text(c, "format")};
     o->n_ignore = cli_list(c, "ignore", &o->ignore);
     o->n_only = cli_list(c, "only", &o->only);
-    if (!cli_size(c, "memory", &o->memory) || !cli_int(c, "seed", 0, INT64_MAX, &seed)) return false;
+    if (!cli_size(c, "memory", &o->memory) || !cli_int(c, "seed", 0, INT64_MAX, &seed) || !cli_calibration_options(c, o)) return false;
     o->seed = (uint64_t)seed;
     return true;
 }
@@ -139,9 +108,9 @@ static int run(cli *c) {
     char *names = NULL, *text = NULL, temporary[4096];
     int bits[8], code = 2;
     if (!cli_text(c, "text")) return cli_usage(c, "what to measure on: --text FILE");
-    if (!read_bits(c, bits, &o.n_bits) || !read_job(c, &o.quantize) || !cli_int(c, "group-size", 1, INT64_MAX, &o.group_size)) return 2;
+    if (!cli_bits(c, "bits", "4,3,2", bits, &o.n_bits) || !read_job(c, &o.quantize) || !cli_int(c, "group-size", 1, INT64_MAX, &o.group_size)) return 2;
     o.bits = bits;
-    if (!(names = strdup(list ? list : usual)) || !read_methods(c, names, methods, &o.n_methods)) goto out;
+    if (!(names = strdup(list ? list : usual)) || !cli_methods(c, "methods", names, methods, MOST_METHODS, &o.n_methods)) goto out;
     if (!cli_assess_options(c, cli_text(c, "text"), &o.assess, &text, &code)) goto out;
     code = 1;
     if (!folder) {
@@ -178,6 +147,7 @@ static const cli_flag flags[] = {
     {"only", 0, "PATTERN", "quantize these tensors and no others", true},
     {"memory", 0, "SIZE", "working memory to aim at", false},
     {"seed", 0, "S", "for methods that use randomness", false},
+    CLI_CALIBRATION_FLAGS,
     CLI_ASSESS_FLAGS,
     {0},
 };

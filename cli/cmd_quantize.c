@@ -8,7 +8,10 @@
 #include "cli.h"
 #include "job.h"
 
-static void print_summary(const pare_job_result *r, const char *out, bool dry) {
+/* Fewer bits than this are worth a word when nobody looks at what they cost. */
+#define CAREFREE_BITS 5.0
+
+static void print_summary(const pare_job_result *r, const char *out, bool dry, bool measured) {
     char from[32], to[32], rss[32];
     cli_format_bytes(r->input_bytes, from);
     cli_format_bytes(r->output_bytes, to);
@@ -18,6 +21,9 @@ static void print_summary(const pare_job_result *r, const char *out, bool dry) {
               r->bits_per_weight);
     if (!dry) cli_print("signal to quantization noise %.2f dB; %.2f s, %s of memory at most\n", r->sqnr_db, r->seconds, rss);
     if (!dry) cli_print("details of every tensor: %s/pare.json\n", out);
+    if (!dry && !measured && r->bits_per_weight < CAREFREE_BITS)
+        cli_print("not evaluated: %.1f %% of the weights' energy is error now, and what that does to the model nobody has measured; --evaluate TEXT does\n",
+                  100 * pow(10, -0.1 * r->sqnr_db));
 }
 
 int cli_job_json(const cli *c, const pare_job_result *r, const pare_table *plan, const pare_assessment *a, const pare_assess_options *assess, bool dry) {
@@ -49,19 +55,24 @@ const char *cli_model_path(cli *c, const char *model) {
     return path;
 }
 
+bool cli_calibration_options(const cli *c, pare_quantize_options *o) {
+    o->calibration = cli_text(c, "calibration");
+    o->no_bos = cli_has(c, "no-bos");
+    return cli_int(c, "samples", 1, 1 << 20, &o->samples) && cli_int(c, "seq-len", 1, 1 << 20, &o->seq_len);
+}
+
 bool cli_job_options(cli *c, pare_quantize_options *o) {
     int64_t seed = 0;
     bool given = false;
     *o = (pare_quantize_options){.method = cli_text(c, "method"), .format = cli_text(c, "format"), .container = cli_text(c, "container"),
                                  .dtype = cli_text(c, "dtype"), .hash = cli_text(c, "hash"), .recipe = cli_text(c, "recipe"), .resume = cli_has(c, "resume"),
                                  .overwrite = cli_has(c, "overwrite"), .dry_run = cli_has(c, "dry-run"),
-                                 .allow_nonfinite = cli_has(c, "allow-nonfinite"),
-                                 .calibration = cli_text(c, "calibration"), .no_bos = cli_has(c, "no-bos")};
+                                 .allow_nonfinite = cli_has(c, "allow-nonfinite")};
     o->n_ignore = cli_list(c, "ignore", &o->ignore);
     o->n_only = cli_list(c, "only", &o->only);
     o->n_set = cli_list(c, "set", &o->set);
     if (!cli_size(c, "memory", &o->memory) || !cli_size(c, "shard-size", &o->shard_size) || !cli_int(c, "seed", 0, INT64_MAX, &seed) ||
-        !cli_int(c, "samples", 1, 1 << 20, &o->samples) || !cli_int(c, "seq-len", 1, 1 << 20, &o->seq_len))
+        !cli_calibration_options(c, o))
         return false;
     o->seed = (uint64_t)seed;
     if (!cli_scheme(c, &o->scheme, &given)) return false;
@@ -98,7 +109,7 @@ static int quantize(cli *c, const char *model, const char *out, const pare_quant
         code = cli_job_json(c, &r, plan, measured ? &a : NULL, assess, o->dry_run);
     else if (!code) {
         if (plan) code = cli_print_table(c, plan);
-        if (!c->quiet) print_summary(&r, out, o->dry_run);
+        if (!c->quiet) print_summary(&r, out, o->dry_run, measured);
         if (measured && !code) code = print_evaluation(c, &a);
     }
     pare_table_free(plan);
@@ -144,10 +155,7 @@ static const cli_flag flags[] = {
     {"overwrite", 0, NULL, "replace OUT if it exists", false},
     {"dry-run", 'n', NULL, "print the plan, write nothing", false},
     {"allow-nonfinite", 0, NULL, "go on when a weight holds NaN or Inf", false},
-    {"calibration", 0, "FILE", "text, JSON lines or token ids for methods that look at activations (default: the text that comes with pare)", false},
-    {"samples", 0, "N", "calibration windows (default 128)", false},
-    {"seq-len", 0, "L", "tokens of a calibration window (default 2048, or as many as the model has positions)", false},
-    {"no-bos", 0, NULL, "calibration windows do not begin with the beginning-of-sequence token", false},
+    CLI_CALIBRATION_FLAGS,
     {"evaluate", 0, "TEXT", "then measure the result against the original on this text; kept in pare.json", false},
     CLI_ASSESS_FLAGS,
     {"report", 0, "FILE", "HTML report (not in this version)", false},

@@ -4,18 +4,7 @@
 #include <string.h>
 
 #include "job.h"
-
-/* "--bits 8,4,3" */
-static bool read_bits(const cli *c, int bits[8], size_t *n) {
-    const char *text = cli_text(c, "bits");
-    char *end;
-    for (*n = 0; text && *text; text = *end == ',' ? end + 1 : end) {
-        const long v = strtol(text, &end, 10);
-        if (end == text || (*end && *end != ',') || v < 1 || v > 8 || *n == 8) return cli_usage(c, "--bits: a list of 1 to 8 such as 8,4,3"), false;
-        bits[(*n)++] = (int)v;
-    }
-    return true;
-}
+#include "lists.h"
 
 /* MODEL, or MODEL:TENSOR when no such file exists. */
 static int open_target(cli *c, char *target, pare_model **m, const char **name) {
@@ -35,7 +24,7 @@ static int run(cli *c) {
     pare_table *t = NULL;
     const char *name;
     int bits[8], code;
-    if (!read_bits(c, bits, &o.n_bits) || !cli_int(c, "group-size", 1, INT64_MAX, &o.group_size)) return 2;
+    if (!cli_bits(c, "bits", NULL, bits, &o.n_bits) || !cli_int(c, "group-size", 1, INT64_MAX, &o.group_size)) return 2;
     o.bits = bits;
     if ((code = open_target(c, c->argv[0], &m, &name))) return code;
     if (pare_sweep(c->ctx, m, name, &o, &t, &c->err) != PARE_OK)

@@ -6,6 +6,12 @@
 
 #include "cli.h"
 
+#define CLI_CALIBRATION_FLAGS                                                                                            \
+    {"calibration", 0, "FILE", "text, JSON lines or token ids for methods that look at activations (default: the text that comes with pare)", false}, \
+    {"samples", 0, "N", "calibration windows (default 128)", false},                                                        \
+    {"seq-len", 0, "L", "tokens of a calibration window (default 2048, or as many as the model has positions)", false},      \
+    {"no-bos", 0, NULL, "calibration windows do not begin with the beginning-of-sequence token", false}
+bool cli_calibration_options(const cli *c, pare_quantize_options *o);
 /* false = the error was printed, return 2 */
 bool cli_job_options(cli *c, pare_quantize_options *o);
 /* plan, a: NULL = not there. */

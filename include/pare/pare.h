@@ -594,6 +594,30 @@ PARE_API void pare_assess_json(pare_json *j, const char *key, const pare_assessm
 /** Puts it into folder/pare.json as "evaluation", in the place of an earlier one; atomic. */
 PARE_API pare_status pare_assess_record(const char *folder, const pare_assessment *a, const pare_assess_options *options, pare_err *err);
 
+typedef struct pare_analyze_options {
+    const char *hub_cache;
+    const char *const *methods;        /**< n_methods; none = rtn */
+    size_t n_methods;
+    const int *bits;                   /**< n_bits; none = 8 4 3 2 */
+    size_t n_bits;
+    int64_t group_size;                /**< 0 = 128 */
+    bool per_channel, asymmetric;
+    const char *calibration;           /**< file, or NULL = the bundled text */
+    int64_t samples, seq_len;          /**< 0 = 32 windows of 512 tokens */
+    uint64_t seed;
+    uint64_t memory;                   /**< limit for the model that measures, 0 = none */
+    bool measure;                      /**< also what the whole model loses when each layer alone is quantized by the first candidate, on `text` */
+    const char *text;
+    size_t bytes;
+    int64_t ctx, windows;              /**< of that evaluation */
+    const char *work_file;             /**< measure: a file that is written and removed */
+} pare_analyze_options;
+/**
+ * Sensitivity of every linear layer, before anything is quantized. layers: ranges of weights and inputs, channels that stand out, and for each method and bit
+ * width the error of the layer's output in parts of its energy, weighted by the inputs of the calibration text. findings: finding, where, evidence, advice.
+ */
+PARE_API pare_status pare_analyze(pare_ctx *ctx, const char *model, const pare_analyze_options *options, pare_table **layers, pare_table **findings, pare_err *err);
+
 typedef struct pare_compare_methods_options {
     const char *const *methods;        /**< n_methods of METHOD[:KEY=VALUE,...][@SCHEME]; those with a scheme of their own are measured once */
     size_t n_methods;

@@ -52,6 +52,7 @@ pare_status pare_workstore_remove(const char *folder, pare_err *err);
 typedef struct pare_calibration_texts {
     pare_walk_text *texts; int64_t n;
     int64_t seq_len, tokens;      /* of the longest; of all */
+    int64_t distinct;             /* different ids */
     char source[200], hash[65];   /* "bundled text, 128 windows of 2048 tokens, seed 0"; SHA-256 of the ids */
     struct calibration_rows *rows; /* owns the ids; may be NULL */
 } pare_calibration_texts;

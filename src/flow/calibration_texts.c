@@ -54,6 +54,7 @@ pare_status pare_calibration_texts_load(pare_ctx *ctx, const pare_weights *weigh
     t->n = d->windows;
     t->seq_len = d->len;
     t->tokens = d->windows * d->len;
+    t->distinct = d->distinct;
     memcpy(t->hash, d->hash, sizeof t->hash);
     pare_print(t->source, sizeof t->source, "%s", d->what);
     if (!(t->texts = pare_alloc_zero((size_t)t->n + 1, sizeof *t->texts))) {

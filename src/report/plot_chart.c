@@ -43,9 +43,23 @@ static double widest_label(const pare_axis *a) {
     return w;
 }
 
+static double name_width(const pare_series *series) { return 17 + pare_measure_text(12, false, series->name ? series->name : "") + 20; }
+
+/* Lines that the names of all series take: one goes on in the next when it does not fit. */
+static int legend_lines(const pare_chart *chart) {
+    double x = MARGIN;
+    int lines = has_names(chart);
+    for (int s = 0; s < chart->n_series && lines; s++) {
+        const double w = name_width(&chart->series[s]);
+        if (x > MARGIN && x + w > WIDTH) x = MARGIN, lines++;
+        x += w;
+    }
+    return lines;
+}
+
 /* Title, legend and the name of the vertical axis; returns where the plotting area may begin. */
 static double header_height(const pare_chart *chart) {
-    return MARGIN + (chart->title ? 26 : 0) + (has_names(chart) ? 22 : 0) + (chart->y_label || chart->x_label ? 20 : 6);
+    return MARGIN + (chart->title ? 26 : 0) + 22 * legend_lines(chart) + (chart->y_label || chart->x_label ? 20 : 6);
 }
 
 static void draw_header(const frame *f) {
@@ -57,9 +71,10 @@ static void draw_header(const frame *f) {
     if (has_names(f->chart)) {
         for (int s = 0; s < f->chart->n_series; s++) {
             const char *const name = f->chart->series[s].name ? f->chart->series[s].name : "";
+            if (x > MARGIN && x + name_width(&f->chart->series[s]) > WIDTH) x = MARGIN, y += 22;
             pare_canvas_rect(f->c, x, y + 2, 12, 12, pare_series_color(s));
             words(f, x + 17, y + 12, 12, PARE_LEFT, false, PARE_INK, name);
-            x += 17 + pare_measure_text(12, false, name) + 20;
+            x += name_width(&f->chart->series[s]);
         }
         y += 22;
     }

@@ -4,7 +4,7 @@
 expect 0 "$PARE" --version
 grep -qE '^pare [0-9]+\.[0-9]+\.[0-9]+$' stdout || fail "version"
 expect 0 "$PARE" --help
-for c in inspect estimate quantize dequantize convert compare tensor sweep compare-methods run eval bench lesson list help; do
+for c in inspect estimate quantize dequantize convert compare tensor sweep analyze compare-methods run eval bench lesson list help; do
     grep -q "^  $c " stdout || fail "--help does not list $c"
     "$PARE" "$c" --help >help.txt || fail "$c --help"
     "$PARE" help "$c" | cmp -s - help.txt || fail "help $c differs from $c --help"
