@@ -175,6 +175,9 @@ typedef struct experts {
     float *f; int64_t f_rows;  /* the float model's rows in the place of an expert's */
 } experts;
 
+int64_t calibrate_wanted_rows(int64_t cols) { return (cols + STARVED - 1) / STARVED; }
+uint64_t calibrate_expert_bytes(const pare_quantize_options *options) { return options->memory ? options->memory / 2 : EXPERT_BYTES; }
+
 /* Rows of the float stream: of gate and up those of the same tokens; of down there are none, as its router may have chosen others. */
 static pare_status float_rows(experts *e, const pare_walk_site *site, int64_t text, int64_t n, const int32_t *tokens, const float **f, pare_err *err)
 {
@@ -239,7 +242,7 @@ static pare_status pool_all(experts *e, pare_err *err)
 static pare_status round_expert(experts *e, int64_t i, pare_stats *pooled, pare_err *err)
 {
     const pare_walk_site *site = &e->sites[i];
-    const int64_t wanted = (site->cols + STARVED - 1) / STARVED;
+    const int64_t wanted = calibrate_wanted_rows(site->cols);
     char remark[160] = "";
     pare_stats stats;
     pare_status st = pare_collect_finish(e->at[i], &stats, err);
@@ -258,7 +261,7 @@ static pare_status round_expert(experts *e, int64_t i, pare_stats *pooled, pare_
 /* As many experts as fit, from `first` on; *next: the first that did not. */
 static pare_status begin_pass(experts *e, int64_t first, pare_needs *needs, int64_t *next, int *open, pare_err *err)
 {
-    const uint64_t limit = e->c->options->memory ? e->c->options->memory / 2 : EXPERT_BYTES;
+    const uint64_t limit = calibrate_expert_bytes(e->c->options);
     uint64_t bytes = 0;
     pare_status st;
     *open = 0;
@@ -315,7 +318,7 @@ out:
 
 /* ------------------------------------------------------------------------------------------------------------------ walk */
 
-static pare_status move_on(calibrate *c, int stream, pare_err *err)
+pare_status calibrate_move(calibrate *c, int stream, pare_err *err)
 {
     const double start = pare_now();
     const pare_status st = pare_walk_run(c->walk, stream, err);
@@ -330,9 +333,10 @@ static pare_status walk(calibrate *c, pare_err *err)
     pare_status st = PARE_OK;
     while (i < n) {
         while (pare_walk_at(c->walk, QUANTIZED) < sites[i].piece) {
-            PARE_TRY(move_on(c, QUANTIZED, err));
-            if (c->drift >= 0) PARE_TRY(move_on(c, c->drift, err));
+            PARE_TRY(calibrate_move(c, QUANTIZED, err));
+            if (c->drift >= 0) PARE_TRY(calibrate_move(c, c->drift, err));
         }
+        PARE_TRY(calibrate_folds_ahead(c, &sites[i], err));
         if (sites[i].expert < 0) {
             PARE_TRY(do_value(c, &sites[i++], err));
             continue;
@@ -357,6 +361,7 @@ static bool wanted(void *user, const pare_graph *g, pare_gw w)
 static pare_status all_there(calibrate *c, bool *all, pare_err *err)
 {
     *all = true;
+    for (size_t i = 0; i < c->folds.n && *all; i++) *all = c->folds.at[i].done;
     for (int64_t i = 0; i < c->plan->n_items && *all; i++) *all = !c->plan->items[i].calibrated || pare_workstore_has(c->store, i);
     for (int64_t i = 0; i < c->plan->n_items && *all; i++) {
         pare_plan_item *item = &c->plan->items[i];
@@ -376,7 +381,7 @@ static pare_status start(calibrate *c, pare_err *err)
     char *file = NULL;
     pare_walk_options o = { .streams = 1, .wanted = wanted, .user = c };
     pare_status st = PARE_OK;
-    c->drift = -1;
+    c->drift = c->ahead = -1;
     for (int64_t i = 0; i < c->plan->n_items; i++) {
         const pare_plan_item *item = &c->plan->items[i];
         if (!item->calibrated) continue;
@@ -384,6 +389,7 @@ static pare_status start(calibrate *c, pare_err *err)
         c->all_weights += (uint64_t)item->rows * (uint64_t)item->cols;
     }
     if (needs & PARE_NEEDS_DRIFT) c->drift = o.streams++;
+    if (c->folds.n) c->ahead = o.streams++;
     PARE_TRY(pare_model_walk_estimate(c->ctx, c->weights, c->texts->n, c->texts->seq_len, &o, &m, err));
     /* states go to disk when they would take more than half of what may be used */
     if (c->options->memory && m.states > c->options->memory / 2 && !(file = pare_path_join(pare_workstore_folder(c->store), "states"))) {
@@ -404,6 +410,7 @@ pare_status pare_calibrate_run(pare_ctx *ctx, pare_plan *plan, const pare_weight
     const double begin = pare_now();
     bool all;
     pare_status st;
+    PARE_TRY(calibrate_folds_begin(&c, err));
     PARE_TRY(all_there(&c, &all, err));
     if (all) goto out;
     c.done = pare_alloc_zero((size_t)plan->n_items + 1, sizeof *c.done);
@@ -412,11 +419,13 @@ pare_status pare_calibrate_run(pare_ctx *ctx, pare_plan *plan, const pare_weight
         goto out;
     }
     PARE_TRY(start(&c, err));
+    PARE_TRY(calibrate_folds_place(&c, err));
     PARE_TRY(walk(&c, err));
     pare_report_progress(ctx, "calibrate", NULL, c.all_weights, c.all_weights, "weights");
     pare_log(ctx, PARE_LOG_INFO, "calibration: %.1f s: %.1f s forward, %.1f s statistics, %.1f s methods", pare_now() - begin, c.forward, c.statistics, c.method);
 out:
     pare_walk_free(c.walk);
+    calibrate_folds_end(&c);
     pare_dealloc(c.done);
     return st;
 }

@@ -4,6 +4,7 @@
  * the method is called, and its result is kept in the work store, from which the job writes it. docs/architecture.md, "Calibration".
  *
  *   calibrate.c   the walk: folds ahead in the float stream, statistics, methods, streams moved on
+ *   calibrate_folds.c  scales that are folded into what makes a layer's input
  *   stats.c       statistics of a layer's inputs
  *   workstore.c   finished layers on disk, so that an interrupted run goes on behind them
  *   preflight.c   memory, disk and time before the start

@@ -3,8 +3,19 @@
 #ifndef PARE_FLOW_CALIBRATE_PARTS_H
 #define PARE_FLOW_CALIBRATE_PARTS_H
 #include "flow/calibrate.h"
+#include "graph/fold.h"
 
 enum { QUANTIZED = 0 };         /* the stream of the model that is quantized so far */
+
+/* A fold that counts; its number is that of plan->folds. */
+typedef struct calibrate_fold {
+    const pare_fold *fold;
+    const pare_graph *graph;    /* calibrate.graph, or its encoder */
+    bool encoder, done;
+    const pare_method *method;
+    float *scale, *by;          /* of the plan's, to be written */
+    const pare_walk_site *site;
+} calibrate_fold;
 
 typedef struct calibrate {
     pare_ctx *ctx;
@@ -15,6 +26,10 @@ typedef struct calibrate {
     pare_walk *walk;
     const pare_calibration_texts *texts;
     int drift;                  /* stream of the float model beside it, or -1 */
+    int ahead;                  /* stream of the float model one layer ahead, for folds; or -1 */
+    pare_graph *graph;          /* of the folds; NULL without any */
+    pare_folds found[2];        /* of encoder and whole */
+    PARE_VEC(calibrate_fold) folds;
     uint8_t *done;              /* [items] */
     double forward, statistics, method; /* seconds */
     uint64_t done_weights, all_weights;
@@ -28,4 +43,13 @@ pare_status calibrate_restore(calibrate *c, pare_plan_item *item, bool *found, p
 pare_status calibrate_layer(calibrate *c, pare_plan_item *item, const pare_stats *stats, const char *remark, pare_err *err);
 /* Rows of an item as f32, as its folds leave them: W diag(s) / by. */
 pare_status calibrate_read(pare_ctx *ctx, const pare_plan *plan, const pare_weights *weights, const pare_plan_item *item, bool allow_nonfinite, float *out, pare_err *err);
+pare_status calibrate_move(calibrate *c, int stream, pare_err *err);
+int64_t calibrate_wanted_rows(int64_t cols);                            /* an expert with fewer is starved */
+uint64_t calibrate_expert_bytes(const pare_quantize_options *options);  /* of statistics side by side */
+
+/* calibrate_folds.c: which folds count; where the walk shows them; all those of a site's layer; end. */
+pare_status calibrate_folds_begin(calibrate *c, pare_err *err);
+pare_status calibrate_folds_place(calibrate *c, pare_err *err);
+pare_status calibrate_folds_ahead(calibrate *c, const pare_walk_site *site, pare_err *err);
+void calibrate_folds_end(calibrate *c);
 #endif

@@ -302,6 +302,27 @@ static void put_calibration(pare_json *j, const pare_calibration_texts *t) {
     pare_json_end(j);
 }
 
+static void put_folds(pare_json *j, const pare_plan *plan) {
+    if (!plan->folds.n) return;
+    pare_json_array(j, "folds");
+    for (size_t i = 0; i < plan->folds.n; i++) {
+        const pare_plan_fold *f = &plan->folds.at[i];
+        float least = f->scale[0], most = f->scale[0];
+        for (int64_t k = 1; k < f->cols; k++) {
+            if (f->scale[k] < least) least = f->scale[k];
+            if (f->scale[k] > most) most = f->scale[k];
+        }
+        pare_json_object(j, NULL);
+        pare_json_text(j, "layer", f->name);
+        pare_json_text(j, "divides", f->by_name);
+        pare_json_real(j, "least", (double)least);
+        pare_json_real(j, "most", (double)most);
+        if (f->note[0]) pare_json_text(j, "note", f->note);
+        pare_json_end(j);
+    }
+    pare_json_end(j);
+}
+
 static void put_item(pare_json *j, const pare_plan *plan, const pare_plan_item *item) {
     static const char *const actions[] = {"", "keep", "cast", "quantize", "tied"};
     pare_error e;
@@ -370,6 +391,7 @@ static pare_status write_manifest(finish_state *s, pare_err *err) {
     pare_json_text(j, "plan", s->f->plan_hash);
     put_options(j, s->f->options);
     put_calibration(j, plan->texts);
+    put_folds(j, plan);
     put_files(j, s);
     pare_json_object(j, "totals");
     pare_json_int(j, "input_bytes", (int64_t)plan->input_file_bytes);

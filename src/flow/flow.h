@@ -74,7 +74,7 @@ typedef struct pare_plan_item {
 
 /* A scale a column that was folded into what makes the input of some layers. */
 typedef struct pare_plan_fold {
-    const char *name;           /* of the first layer */
+    const char *name, *by_name; /* of the first layer; of what is divided */
     int64_t cols, rows;         /* rows of `by` when that is a matrix, else cols */
     const float *scale, *by;    /* [cols] columns are multiplied by; [rows] what makes them is divided by */
     float add;                  /* a norm's weight w stands for w + add */

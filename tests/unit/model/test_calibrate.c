@@ -55,6 +55,24 @@ static const pare_option no_options[] = { { NULL, PARE_OPT_TEXT, NULL, NULL, NUL
 static const pare_method recorder = { .name = "recorder", .help = "test", .options = no_options, .layer = record, .scope = PARE_SCOPE_LINEAR,
     .needs = (pare_needs)(PARE_NEEDS_MOMENTS | PARE_NEEDS_HESSIAN | PARE_NEEDS_DRIFT | PARE_NEEDS_SAMPLE | PARE_NEEDS_RANGE) };
 
+/* Scales from the largest input of a channel, the same for channels that share a row. */
+static pare_status smooth(pare_ctx *ctx, const pare_fold_job *job, float *scale, char note[200], pare_err *err)
+{
+    (void)ctx, (void)err;
+    assert_true(job->n > 0 && job->stats->absmax && job->stats->tokens > 0);
+    for (int64_t k = 0; k < job->cols; k++) scale[k] = 0.25f + job->stats->absmax[k];
+    for (int64_t k = 0; k < job->cols && job->tied; k++)
+        for (int64_t o = 0; o < job->cols; o++)
+            if (job->tied[o] == job->tied[k] && scale[o] > scale[k]) scale[k] = scale[o];
+    snprintf(note, 200, "%lld channels", (long long)job->cols);
+    return PARE_OK;
+}
+
+static const pare_method folder_method = { .name = "folder", .help = "test", .options = no_options, .layer = record, .fold = smooth, .scope = PARE_SCOPE_LINEAR,
+    .needs = (pare_needs)(PARE_NEEDS_MOMENTS | PARE_NEEDS_HESSIAN | PARE_NEEDS_DRIFT | PARE_NEEDS_SAMPLE | PARE_NEEDS_RANGE), .fold_needs = PARE_NEEDS_MOMENTS };
+static const pare_method *method_now = &recorder;
+static int bits_now = 4;
+
 /* ------------------------------------------------------------------------------------------------------------------- job */
 
 typedef struct bench {
@@ -84,17 +102,17 @@ static void texts_of(const golden *g, bench *b)
 static pare_status open_bench(bench *b, const golden *g, const char *folder, int threads, const char *work, bool resume, uint64_t memory, pare_err *err)
 {
     pare_status st;
-    *b = (bench){ .options = { .memory = memory, .scheme = { .bits = 4 } } };
+    *b = (bench){ .options = { .memory = memory, .hash = NULL } };
     texts_of(g, b);
     pare_scheme_init(&b->options.scheme);
-    b->options.scheme.bits = 4;
+    b->options.scheme.bits = bits_now;
     b->options.scheme.name[0] = 0;
     PARE_TRY(pare_ctx_new(&(pare_ctx_options){ .threads = threads }, &b->ctx, err));
     PARE_TRY(pare_store_open(folder, &b->store, err));
     PARE_TRY(pare_weights_new(b->ctx, b->store, &b->weights, err));
     PARE_TRY(pare_plan_new(b->ctx, PARE_PLAN_QUANTIZE, b->weights, &b->options, &b->plan, err));
     for (int64_t i = 0; i < b->plan->n_items; i++)
-        if (b->plan->items[i].action == PARE_ACTION_QUANTIZE) b->plan->items[i].method = &recorder;
+        if (b->plan->items[i].action == PARE_ACTION_QUANTIZE) b->plan->items[i].method = method_now;
     PARE_TRY(pare_calibrate_plan(b->ctx, b->plan, b->weights, err));
     PARE_TRY(pare_workstore_open(work, resume, &b->work, err));
 out:
@@ -148,6 +166,16 @@ static pare_status note(void *user, const pare_gnode *node, int which, const par
     return PARE_OK;
 }
 
+/* diag(by) W diag(1 / s) */
+static void unfold(const pare_plan *plan, const pare_plan_item *item, float *w)
+{
+    for (int64_t r = 0; r < item->rows; r++)
+        for (int64_t k = 0; k < item->cols; k++) {
+            if (item->fold_columns >= 0) w[r * item->cols + k] /= plan->folds.at[item->fold_columns].scale[k];
+            if (item->fold_by >= 0) w[r * item->cols + k] *= plan->folds.at[item->fold_by].by[r];
+        }
+}
+
 static void replace_all(bench *b, pare_engine *e)
 {
     pare_err err = { 0 };
@@ -162,6 +190,7 @@ static void replace_all(bench *b, pare_engine *e)
             assert_ok(pare_workstore_get(b->work, i, &item->scheme, item->rows, item->cols, &q, NULL, &err));
             float *values = pare_alloc_aligned(64, (size_t)(item->rows * item->cols) * sizeof *values);
             assert_ok(pare_dequantize(q, values, &err));
+            unfold(b->plan, item, values);
             assert_ok(pare_linear_float(&l, PARE_F32, item->rows, item->cols, values, &err));
             l.owned[0] = values;
             assert_ok(pare_engine_replace(x, (pare_gw)w, &l, &err));
@@ -320,6 +349,109 @@ static void check_golden(void **state)
     golden_free(g);
 }
 
+/* ----------------------------------------------------------------------------------------------------------------- folds */
+
+/* The job's own way from the store to a folder. */
+static void write_result(bench *b, const char *folder)
+{
+    pare_err err = { 0 };
+    pare_journal *journal;
+    pare_journal_state state;
+    char hash[8][65], input[8][65] = { { 0 } };
+    b->plan->work = b->work;
+    b->plan->texts = &b->texts;
+    assert_true(b->plan->n_shards <= 8);
+    for (int64_t i = 0; i < b->plan->n_items; i++) b->plan->items[i].method = b->plan->items[i].method ? pare_method_find("rtn") : NULL;
+    assert_ok(pare_journal_open(folder, "test", false, b->plan, &journal, &state, hash, &err));
+    if (pare_stream_run(b->ctx, b->plan, b->weights, folder, &(pare_stream_options){ 0 }, journal, &state, hash, &err) != PARE_OK) fail_msg("%s", err.text);
+    pare_journal_close(journal);
+    const pare_finish f = { .plan = b->plan, .weights = b->weights, .options = &b->options, .command = "test", .plan_hash = "", .folder = folder,
+                            .shard_hash = (const char(*)[65])hash, .input_hash = (const char(*)[65])input };
+    assert_ok(pare_finish_folder(b->ctx, &f, &err));
+}
+
+static float *result_of(bench *b, const char *folder, bool replaced, int64_t *n)
+{
+    running run;
+    pare_err err = { 0 };
+    if (running_open(b->ctx, folder, PARE_DTYPE_NONE, &(pare_engine_options){ .ctx = GOLDEN_MAX_ROWS, .kv_dtype = PARE_F32 }, &run, &err) != PARE_OK) fail_msg("%s", err.text);
+    if (replaced) replace_all(b, run.engine);
+    const pare_graph *g = pare_engine_graph(run.engine);
+    const pare_gvalue *v = &g->values.at[g->logits >= 0 ? g->logits : g->hidden_out];
+    *n = b->at[0].n * v->shape[v->ndim - 1];
+    float *out = calloc((size_t)*n, sizeof *out);
+    assert_non_null(out);
+    if (pare_engine_encoder(run.engine)) assert_ok(pare_engine_encode(run.engine, 0, b->at[0].ids, b->at[0].n, &err));
+    assert_ok(pare_engine_step(run.engine, &(pare_batch){ .n = b->at[0].n, .ids = b->at[0].ids }, out, &err));
+    running_close(&run);
+    return out;
+}
+
+/* What a method that folds is given, x / s, and what is written: the folded model computes what the unfolded one with unfolded weights does. */
+static void check_folds(void **state)
+{
+    static observed quantized;
+    golden *g = golden_open(*state);
+    char folder[256], work[256], again[256], out[256];
+    pare_err err = { 0 };
+    bench b;
+    int64_t n;
+    snprintf(folder, sizeof folder, "%s", golden_write(g, NULL));
+    snprintf(work, sizeof work, "%s", fresh("fold"));
+    snprintf(again, sizeof again, "%s", fresh("again"));
+    snprintf(out, sizeof out, "%s", fresh("folded"));
+    method_now = &folder_method;
+    bits_now = 8;
+    keep_stats = true;
+    if (open_bench(&b, g, folder, 1, work, false, 0, &err) != PARE_OK || run_bench(&b, &err) != PARE_OK) fail_msg("%s: %s", g->name, err.text);
+    keep_stats = false;
+    assert_true(b.plan->folds.n > 0);
+    observe_engine(&b, folder, true, &quantized);
+    for (int i = 0; i < n_kept; i++) {
+        const rows_of *x = rows_named(&quantized, kept[i].name);
+        const pare_plan_item *item = &b.plan->items[pare_weights_find(b.weights, kept[i].name)];
+        if (kept[i].stats.tokens != x->n) continue; /* starved */
+        for (int64_t r = 0; r < x->n && item->fold_columns >= 0; r++)
+            for (int64_t k = 0; k < x->cols; k++) x->x[r * x->cols + k] /= b.plan->folds.at[item->fold_columns].scale[k];
+        for (int64_t k = 0; k < x->cols; k++) { /* H = sum x x^T / (s s^T) */
+            double h = 0, size = 0;
+            for (int64_t r = 0; r < x->n; r++) {
+                h += (double)x->x[r * x->cols + k] * (double)x->x[r * x->cols];
+                size += fabs((double)x->x[r * x->cols + k] * (double)x->x[r * x->cols]);
+            }
+            near_sum(kept[i].name, "folded Hessian", (double)kept[i].hessian[k], h, 10 * size);
+        }
+    }
+    forget();
+    float *want = result_of(&b, folder, true, &n);
+    write_result(&b, out);
+    float *got = result_of(&b, out, false, &n);
+    double most = 0, off = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (fabs((double)want[i]) > most) most = fabs((double)want[i]);
+        if (fabs((double)(got[i] - want[i])) > off) off = fabs((double)(got[i] - want[i]));
+    }
+    if (!(off <= 2e-5 * most)) fail_msg("%s: the folded model is off by %g of %g", g->name, off, most);
+    free(want);
+    free(got);
+    close_bench(&b);
+    for (int k = 1; k < 6; k += 2) { /* interrupted */
+        fresh("again");
+        assert_ok(open_bench(&b, g, folder, 1, again, false, 0, &err));
+        stop_after = k;
+        assert_error(run_bench(&b, &err), PARE_ERR_CANCELLED, "stopped by the test");
+        stop_after = -1;
+        close_bench(&b);
+        if (open_bench(&b, g, folder, 2, again, true, 0, &err) != PARE_OK || run_bench(&b, &err) != PARE_OK) fail_msg("%s: %s", g->name, err.text);
+        close_bench(&b);
+        same_store(work, again);
+    }
+    method_now = &recorder;
+    bits_now = 4;
+    for (int i = 0; i < quantized.n; i++) free(quantized.at[i].x);
+    golden_free(g);
+}
+
 /* -------------------------------------------------------------------------------------------------------------- failures */
 
 static void check_nan(void **state)
@@ -380,6 +512,7 @@ static void check_allocations(void **state)
 int main(int argc, char **argv)
 {
     static const char *const goldens[] = { "llama", "llama_gqa", "bert", "t5", "bart", "phi", "gpt_neox", "falcon_7b", "gemma2", "mixtral", NULL };
+    static const char *const folding[] = { "llama", "llama_gqa", "gemma", "distilbert", "t5", "mixtral", "opt", NULL };
     static struct CMUnitTest tests[64];
     static const char *names[GOLDEN_MAX_NAMES];
     size_t n = 0;
@@ -392,6 +525,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "test_calibrate: golden models are missing\n");
         return 1;
     }
+    for (int k = 0; folding[k]; k++)
+        for (int i = 0; i < all; i++)
+            if (!strcmp(names[i], folding[k]) && (argc < 2 || !strcmp(argv[1], "folds")))
+                tests[n++] = (struct CMUnitTest){ .name = folding[k], .test_func = check_folds, .initial_state = (void *)names[i] };
     if (argc < 2 || !strcmp(argv[1], "nan")) tests[n++] = (struct CMUnitTest){ .name = "nan", .test_func = check_nan };
     if (argc < 2 || !strcmp(argv[1], "allocations"))
         tests[n++] = (struct CMUnitTest){ .name = "allocations", .test_func = check_allocations, .initial_state = (void *)(uintptr_t)"llama" };
