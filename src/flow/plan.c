@@ -62,7 +62,7 @@ static pare_status set_params(plan_choice *c, pare_err *err) {
 
 /* Names that users know and that later versions will serve: said as such instead of "unknown". */
 static bool is_planned(const char *name) {
-    static const char *const names[] = {"gptq", "awq", "hqq", "smoothquant", "nf4", "fp4", "llm.int8", "quip#", "aqlm", "gguf", "onnx", "bitsandbytes", "bnb", NULL};
+    static const char *const names[] = {"gptq", "awq", "hqq", "smoothquant", "nf4", "fp4", "llm.int8", "quip#", "aqlm", "gguf", "onnx", NULL};
     for (int i = 0; names[i]; i++)
         if (pare_str_same_nocase(names[i], name)) return true;
     return false;
@@ -361,7 +361,14 @@ static pare_status check_outcome(const plan_choice *c, pare_plan *plan, pare_err
     return pare_hint(err, "pare inspect --tensors lists the names; --only PATTERN selects by hand");
 }
 
-static pare_status choose_formats(pare_plan *plan, const pare_quantize_options *o, pare_plan_kind kind, pare_err *err) {
+/* Without --format: the layout that is the usual home of the scheme (bitsandbytes for NF4), else compressed-tensors. */
+static const char *claimant(const pare_scheme *scheme) {
+    for (const pare_layout *const *l = pare_layouts(); *l; l++)
+        if ((*l)->pack && (*l)->claims && (*l)->claims(scheme)) return (*l)->name;
+    return "compressed-tensors";
+}
+
+static pare_status choose_formats(pare_plan *plan, const pare_quantize_options *o, pare_plan_kind kind, const pare_scheme *scheme, pare_err *err) {
     const char *container = o->container ? o->container : "safetensors";
     plan->container = pare_format_find(container);
     if (!plan->container || !plan->container->can_write) {
@@ -370,7 +377,7 @@ static pare_status choose_formats(pare_plan *plan, const pare_quantize_options *
         return pare_hint(err, "pare list formats");
     }
     if (kind != PARE_PLAN_QUANTIZE) return PARE_OK;
-    const char *layout = o->format ? o->format : "compressed-tensors";
+    const char *layout = o->format ? o->format : claimant(scheme);
     plan->layout = pare_layout_find(layout);
     if (!plan->layout || !plan->layout->pack) {
         pare_fail(err, PARE_ERR_USAGE, "format '%s' %s", layout,
@@ -392,8 +399,10 @@ pare_status pare_plan_new(pare_ctx *ctx, pare_plan_kind kind, const pare_weights
         st = pare_no_memory(err, "plan", (size_t)weights->n * sizeof *plan->items);
         goto out;
     }
-    PARE_TRY(choose_formats(plan, options, kind, err));
     PARE_TRY(read_choice(&c, weights, err));
+    PARE_TRY(choose_formats(plan, options, kind, &c.scheme, err));
+    if (kind == PARE_PLAN_QUANTIZE && !options->format && plan->layout->claims && plan->layout->claims(&c.scheme))
+        pare_log(ctx, PARE_LOG_INFO, "format %s, which is where %s is stored", plan->layout->name, c.scheme.name);
     plan->model_dtype = c.cast != PARE_DTYPE_NONE && kind == PARE_PLAN_QUANTIZE ? c.cast : pare_model_dtype(weights);
     plan->scheme = c.scheme;
     for (int f = 0; f < weights->store->n_files; f++) plan->input_file_bytes += weights->store->files[f].map.n;

@@ -253,6 +253,7 @@ static pare_status quantize_rows(const quant_work *q, int64_t row, int64_t rows,
 static pare_status pack_rows(const quant_work *q, int64_t row, int64_t rows, pare_pack_in in, pare_err *err) {
     const pare_plan_item *item = q->item;
     in.scheme = &item->scheme;
+    in.model_dtype = q->s->plan->model_dtype;
     in.rows_total = item->rows;
     in.cols = item->cols;
     in.ndim = item->ndim;

@@ -80,6 +80,8 @@ void pare_codes_to_signed(const uint8_t *codes, int64_t n, int bits, uint8_t *ds
 bool pare_codes_from_signed(const uint8_t *src, int64_t n, int bits, uint8_t *codes);
 /* Scale dtype that follows the model: itself for f32, f16, bf16; else f32. */
 pare_dtype pare_scale_dtype_of(pare_dtype model_dtype);
+/* A language model's tied head has no tensor of its own, yet loaders see a Linear of that name: it belongs to what is left in float. */
+bool pare_layout_silent_head(const pare_layout_job *job);
 /* Refusals that several layouts share. */
 pare_status pare_refuse_matrix(const char *layout, const char *name, int ndim, const int64_t *shape, pare_err *err);
 /* "[3, 4]" for messages. */
@@ -103,6 +105,20 @@ static inline void pare_word_put(uint8_t *p, uint32_t v)
 {
     const uint8_t bytes[4] = { (uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24) };
     memcpy(p, bytes, 4);
+}
+
+static inline float pare_le32f(const uint8_t *p)
+{
+    const uint32_t v = pare_word_get(p);
+    float f;
+    memcpy(&f, &v, 4);
+    return f;
+}
+static inline void pare_put_le32f(uint8_t *p, float f)
+{
+    uint32_t v;
+    memcpy(&v, &f, 4);
+    pare_word_put(p, v);
 }
 
 /* ------------------------------------------------------------------------------------------------- tiles (tile.c) */

@@ -272,17 +272,6 @@ static void put_group(const pare_layout_job *job, const pare_scheme *s, int inde
     pare_json_end(out);
 }
 
-/* A language model's tied head has no tensor of its own, yet loaders see a Linear of that name. */
-static bool has_silent_head(const pare_layout_job *job)
-{
-    const char *arch = pare_j_text(pare_j_at(pare_j_get(job->config, "architectures"), 0), "");
-    for (int64_t i = 0; i < job->n_kept; i++)
-        if (!strcmp(job->kept[i], "lm_head")) return false;
-    for (int64_t i = 0; i < job->n_quantized; i++)
-        if (!strcmp(job->quantized[i], "lm_head")) return false;
-    return strstr(arch, "ForCausalLM") || strstr(arch, "LMHead") || strstr(arch, "ForConditionalGeneration");
-}
-
 static pare_status config(const pare_layout_job *job, pare_json *out, pare_err *err)
 {
     const pare_scheme *groups[MAX_GROUPS];
@@ -303,7 +292,7 @@ static pare_status config(const pare_layout_job *job, pare_json *out, pare_err *
     pare_json_null(out, "global_compression_ratio");
     pare_json_array(out, "ignore");
     for (int64_t i = 0; i < job->n_kept; i++) pare_json_text(out, NULL, job->kept[i]);
-    if (has_silent_head(job)) pare_json_text(out, NULL, "lm_head");
+    if (pare_layout_silent_head(job)) pare_json_text(out, NULL, "lm_head");
     pare_json_end(out);
     pare_json_null(out, "kv_cache_scheme");
     pare_json_text(out, "quant_method", "compressed-tensors");

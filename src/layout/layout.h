@@ -55,10 +55,15 @@ int64_t pare_weights_find(const pare_weights *w, const char *name);
 pare_status pare_weights_prepare(const pare_weights *w, int64_t i, pare_err *err);
 void pare_weights_release(const pare_weights *w, int64_t i);
 /*
- * Logical quantized tensor of rows [row0, row0+rows) of a quantized weight (rows = shape[0]: whole). Caller frees.
- * PARE_PER_BLOCK: row0 must be a multiple of scheme.block[0]. Groups of the flattened tensor (pare_weight_flat): whole only.
+ * Rows of a quantized weight that a piece must begin at a multiple of: 1, but the height of a tile, and where groups run over the flattened tensor
+ * the rows after which one ends (64 channels of 96 in blocks of 64: 2). shape[0] where groups run across the tensor (HQQ's axis 0): no pieces.
  */
-bool pare_weight_flat(const pare_weight *x);
+int64_t pare_weights_row_unit(const pare_weight *weight);
+bool pare_weight_flat(const pare_weight *weight); /* groups over the flattened tensor: scales of a piece are not rows of scales */
+/*
+ * Logical quantized tensor of rows [row0, row0+rows) of a quantized weight (rows = shape[0]: whole). Caller frees.
+ * row0 must be a multiple of pare_weights_row_unit(); where that is shape[0], rows must be all.
+ */
 pare_status pare_weights_qtensor(const pare_weights *w, int64_t i, int64_t row0, int64_t rows, pare_qtensor **out, pare_err *err);
 /*
  * Rows of a quantized weight in place, where the file stores them the way compute kernels read them (kernel/wmat.h): false where it does not.
@@ -93,6 +98,7 @@ int64_t pare_parts_align(const pare_part *parts, int n);
 /* Codes of some rows on their way into parts. */
 typedef struct pare_pack_in {
     const pare_scheme *scheme;
+    pare_dtype model_dtype;         /* as parts() was given it */
     int64_t rows_total, cols;       /* whole layer */
     int ndim; const int64_t *shape; /* the layer's own shape (a convolution's codes lie as [shape0, rest]); shape NULL = [rows_total, cols] */
     int64_t row0, rows;             /* this piece */
@@ -124,6 +130,7 @@ typedef struct pare_layout {
     const char *packing;            /* the rules used, for the table in docs: "P1 along in" */
     const char *schemes;            /* one line for the support matrix: "int 2 3 4 8; sym asym; group channel" */
     const pare_option *options;     /* NULL = none */
+    bool (*claims)(const pare_scheme *scheme); /* is it the one to take for this scheme when no layout was asked for? NULL = never */
     bool one_scheme;                /* loaders take one scheme for a whole checkpoint (AWQ and GPTQ: one group size) */
     bool convolutions;              /* loaders take quantized convolution weights, not only dense ones */
     /* ---- writing (all NULL: read-only layout) */
@@ -154,6 +161,8 @@ typedef struct pare_layout {
     pare_status (*bind)(pare_bind *bind, pare_err *err);
     /* Fills codes, scales, zeros (and shifts, g_idx) of a new qtensor that holds rows [row0, row0+rows) of the layer. */
     pare_status (*read)(const pare_weights *w, const pare_weight *layer, int64_t row0, int64_t rows, pare_qtensor *out, pare_err *err);
+    /* f32 values of any rows, for layers whose pare_weights_row_unit() is all rows; NULL = the layout has none. */
+    pare_status (*values)(const pare_weights *w, const pare_weight *layer, int64_t row0, int64_t rows, float *out, pare_err *err);
     /* pare_weights_view() of this layout's layers; NULL = never. */
     bool (*view)(const pare_weights *w, const pare_weight *layer, int64_t row0, int64_t rows, pare_wmat *out);
 } pare_layout;

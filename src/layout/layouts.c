@@ -154,6 +154,16 @@ int64_t pare_scheme_group_field(const pare_scheme *s)
     return s->granularity == PARE_PER_GROUP ? s->group_size : -1;
 }
 
+bool pare_layout_silent_head(const pare_layout_job *job)
+{
+    const char *arch = pare_j_text(pare_j_at(pare_j_get(job->config, "architectures"), 0), "");
+    for (int64_t i = 0; i < job->n_kept; i++)
+        if (!strcmp(job->kept[i], "lm_head")) return false;
+    for (int64_t i = 0; i < job->n_quantized; i++)
+        if (!strcmp(job->quantized[i], "lm_head")) return false;
+    return strstr(arch, "ForCausalLM") || strstr(arch, "LMHead") || strstr(arch, "ForConditionalGeneration");
+}
+
 pare_status pare_refuse_matrix(const char *layout, const char *name, int ndim, const int64_t *shape, pare_err *err)
 {
     if (ndim == 2) return PARE_OK;

@@ -215,6 +215,30 @@ bool pare_weight_flat(const pare_weight *x)
     return x->layout && pare_grid_init(&x->scheme, 2, shape, &grid, NULL) == PARE_OK && grid.flat != PARE_FLAT_NONE;
 }
 
+/* Groups run across all rows: no qtensor of some of them exists. */
+static bool across(const pare_weight *x)
+{
+    return x->scheme.granularity == PARE_PER_GROUP && x->scheme.float_zero && x->scheme.axis == 0 && x->layout->values;
+}
+
+int64_t pare_weights_row_unit(const pare_weight *x)
+{
+    const pare_scheme *s = &x->scheme;
+    int64_t cols = 1;
+    for (int d = 1; d < x->ndim; d++) cols *= x->shape[d];
+    if (!x->layout || x->ndim < 1) return 1;
+    if (s->granularity == PARE_PER_BLOCK) return s->block[0];
+    if (s->granularity != PARE_PER_GROUP || (s->kind != PARE_CODE_TABLE && !s->float_zero)) return 1;
+    if (s->float_zero && s->axis == 0) return x->shape[0] > 0 ? x->shape[0] : 1;
+    int64_t a = s->group_size, b = cols;
+    while (b) {
+        const int64_t r = a % b;
+        a = b;
+        b = r;
+    }
+    return s->group_size / a;
+}
+
 pare_status pare_weights_qtensor(const pare_weights *w, int64_t i, int64_t row0, int64_t rows, pare_qtensor **out, pare_err *err)
 {
     pare_status st;
@@ -224,10 +248,11 @@ pare_status pare_weights_qtensor(const pare_weights *w, int64_t i, int64_t row0,
     *out = NULL;
     if (!x->layout) return pare_fail(err, PARE_ERR_USAGE, "%s: not a quantized weight", x->name);
     PARE_TRY(check_rows(x, row0, rows, &ignored, err));
-    if (x->scheme.granularity == PARE_PER_BLOCK && row0 % x->scheme.block[0])
-        PARE_FAIL(err, PARE_ERR_USAGE, "%s: row %lld does not begin a block of %lld rows", x->name, (long long)row0, (long long)x->scheme.block[0]);
-    if (rows != x->shape[0] && pare_weight_flat(x))
-        PARE_FAIL(err, PARE_ERR_USAGE, "%s: groups run over the flattened tensor, so it is read whole", x->name);
+    const int64_t unit = pare_weights_row_unit(x);
+    if (row0 % unit) PARE_FAIL(err, PARE_ERR_USAGE, "%s: row %lld does not begin a block of %lld rows", x->name, (long long)row0, (long long)unit);
+    if (across(x) && rows != x->shape[0])
+        PARE_FAIL(err, PARE_ERR_USAGE, "%s: rows %lld to %lld of a layer whose groups run across all %lld", x->name, (long long)row0,
+                  (long long)(row0 + rows), (long long)x->shape[0]);
     for (int d = 1; d < x->ndim; d++) shape[1] *= x->shape[d]; /* a convolution is stored as the matrix [out, rest] */
     PARE_TRY(pare_qtensor_new(&x->scheme, 2, shape, &q, err));
     q->zero_kind = x->zero_kind;
@@ -244,10 +269,9 @@ static pare_status read_layer_rows(const pare_weights *w, int64_t i, int64_t row
 {
     const pare_weight *x = &w->at[i];
     pare_qtensor *q;
-    int64_t begin = x->scheme.granularity == PARE_PER_BLOCK ? row0 - row0 % x->scheme.block[0] : row0;
-    const bool flat = pare_weight_flat(x);
-    if (flat) begin = 0;
-    pare_status st = pare_weights_qtensor(w, i, begin, flat ? x->shape[0] : row0 + rows - begin, &q, err);
+    if (across(x)) return x->layout->values(w, x, row0, rows, out, err);
+    int64_t begin = row0 - row0 % pare_weights_row_unit(x);
+    pare_status st = pare_weights_qtensor(w, i, begin, row0 + rows - begin, &q, err);
     if (st != PARE_OK) return st;
     st = pare_qtensor_dequant_rows(w->kernels, q, row0 - begin, rows, out, err);
     pare_qtensor_free(q);

@@ -84,13 +84,20 @@ def main():
         parts, values = libs.pack_quanto(weight(*shape, dtype), qtype)
         case = f"quanto-{qtype}-{str(dtype)[6:].replace('bfloat', 'bf').replace('float', 'f')}"
         rows.append(write(case, parts, values, dtype, None, {"quanto_qmap.json": {LAYER: {"weights": qtype, "activations": "none"}}}, layout="quanto", scheme=qtype))
+    for kind, block, nested, shape, dtype in (("nf4", 64, False, (16, 64), torch.bfloat16), ("fp4", 64, False, (16, 128), torch.float16),
+                                              ("nf4", 64, True, (32, 64), torch.bfloat16), ("fp4", 32, True, (16, 64), torch.float32)):
+        parts, values = libs.pack_bnb4(weight(*shape, dtype), kind, block, nested)
+        rows.append(write(f"bnb-{kind}{'-nested' if nested else ''}-b{block}-{str(dtype)[6:].replace('bfloat', 'bf').replace('float', 'f')}", parts, values, dtype,
+                          libs.bnb_config(kind, nested, str(dtype)[6:]), layout="bitsandbytes", scheme=f"{kind}{', nested' if nested else ''}, blocks of {block}"))
+    parts, values = libs.pack_bnb8(weight(16, 64, torch.float16))
+    rows.append(write("bnb-int8", parts, values, torch.float16, libs.bnb_config(eight=True), layout="bitsandbytes", scheme="LLM.int8()"))
     for dtype in (torch.float32, torch.bfloat16):
         layer = libs.W8A16LinearLayer(64, 16, bias=True, dtype=dtype)
         layer.quantize(weight(16, 64, dtype))
         layer.bias = torch.linspace(-1, 1, 16).to(dtype)
         rows.append(write(f"course-{str(dtype)[6:].replace('bfloat', 'bf').replace('float', 'f')}", dict(layer.state_dict()), layer.values(), dtype,
                           layout="course", scheme="W8A16"))
-    versions = {p: libs.version(p) for p in ("torch", "compressed-tensors", "gptqmodel", "autoawq", "optimum-quanto", "safetensors")}
+    versions = {p: libs.version(p) for p in ("torch", "compressed-tensors", "gptqmodel", "autoawq", "optimum-quanto", "bitsandbytes", "safetensors")}
     versions["torch"] = versions["torch"].split("+")[0]
     (HERE / "index.json").write_text(json.dumps({"made_by": versions, "layer": LAYER, "cases": rows}, indent=1) + "\n")
     size = sum(f.stat().st_size for f in HERE.rglob("*") if f.is_file())

@@ -130,7 +130,29 @@ def load_course(folder, case):
     return values, model.float().eval(), torch.float32, 2e-4
 
 
-LOADERS = {"compressed-tensors": load_ct, "gptq": load_gptq, "gptq_v2": load_gptq, "awq": load_awq, "quanto": load_quanto, "course": load_course}
+def load_bnb(folder, case):
+    bnb = libs.need("bitsandbytes")
+    model = models.load(folder, ignore=("SCB", "weight_format"), dtype=torch.float32, device_map="cpu")
+    for parameter in model.parameters():                       # transformers leaves what is float in the file's dtype
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.float()
+    values, dtypes = {}, set()
+    for name, module in model.named_modules():
+        if isinstance(module, bnb.nn.Linear4bit):
+            module.support_avx512bf16_for_cpu = False          # else the first forward repacks for a kernel that computes in bf16
+            module.compute_dtype, module.compute_type_is_set = torch.float32, True
+            state = module.weight.quant_state
+            values[name + ".weight"] = bnb.functional.dequantize_4bit(module.weight.data, state)
+            dtypes.add(state.dtype)
+        elif isinstance(module, bnb.nn.Linear8bitLt):
+            values[name + ".weight"] = module.weight.data.float() * module.weight.SCB[:, None] / 127
+    if any(n.endswith(".SCB") for n in models.tensors(folder)):
+        return values, model, None, 0.1                        # LLM.int8() quantizes activations: values are compared closely, logits roughly
+    case["computes"] = torch.float32                          # its product decodes straight into the dtype of the activations
+    return values, model, dtypes.pop(), EXACT
+
+
+LOADERS = {"compressed-tensors": load_ct, "bitsandbytes": load_bnb, "gptq": load_gptq, "gptq_v2": load_gptq, "awq": load_awq, "quanto": load_quanto, "course": load_course}
 EXTRA = {"compressed-tensors": [("default mode", check_ct_run)], "gptq": [("AutoGPTQ", check_autogptq)]}
 
 
@@ -151,8 +173,11 @@ def compare_values(case, values, dtype):
         if name not in case["plain"]:
             raise Wrong(f"{name} is missing in the dequantized folder")
         plain = case["plain"][name]
-        same(value.float(), plain.to(dtype).float(), name)
-    return f"{len(values)} layers, {str(dtype)[6:]}"
+        if dtype is None:                                      # the library divides where pare keeps the quotient: the last bit
+            close(value.float(), plain, 2**-22, name)
+        else:
+            same(value.float(), plain.to(dtype).float(), name)
+    return f"{len(values)} layers, {str(dtype or 'f32')[6:]}"
 
 
 def compare_kept(case, values, source):
@@ -191,7 +216,7 @@ def compare_logits(case, values, model, dtype, tolerance):
     with torch.no_grad():
         for name, parameter in reference.named_parameters():
             plain = case["plain"].get(name, case["plain"].get("lm_head.weight"))     # a tied embedding may go by its head's name
-            parameter.copy_(plain.to(dtype) if name in values else plain)
+            parameter.copy_(plain.to(dtype) if name in values and dtype else plain)
     if case["layout"] == "quanto" and dtype is not torch.float32:
         reference = copy.deepcopy(reference).to(dtype)
     return close(models.logits(model), models.logits(reference), tolerance, "logits")
@@ -215,7 +240,7 @@ def one(report, layout, arguments, source_name, source, extra=()):
     if "values" not in case:
         return
     report.check(names[1], lambda: compare_kept(case, case["values"], case["source"]))
-    report.check(names[2], lambda: compare_logits(case, case["values"], case["model"], case["dtype"], case["tolerance"]))
+    report.check(names[2], lambda: compare_logits(case, case["values"], case["model"], case.get("computes", case["dtype"]), case["tolerance"]))
     for text, function in (*EXTRA.get(layout, ()), *extra):
         report.check(f"{label}: {text}", function, case["folder"], case)
 
@@ -320,7 +345,15 @@ def run(report):
     one(report, "course", ["--scheme", "W8A16"], "stories260k", model("stories260k/hf"))
     one(report, "course", ["--scheme", "W8A16"], "demo", model("demo"))
 
+    for scheme in ("NF4", "FP4", "NF4:nested", "FP4:nested", "NF4:g128", "LLM_INT8"):
+        for name, source in (("tiny bf16", bf16), ("tiny f32 untied", f32), ("tiny f16 biased", f16)):
+            one(report, "bitsandbytes", ["--scheme", scheme], name, source)
+    one(report, "bitsandbytes", ["--scheme", "NF4", *keep], "tiny bf16", bf16)
+    one(report, "bitsandbytes", ["--scheme", "NF4"], "demo", model("demo"))
+    one(report, "bitsandbytes", ["--scheme", "NF4:nested"], "stories3m", model("stories3m"))
+
     path = bf16()
+    expect_refusal(report, "bitsandbytes", ["--scheme", "W4A16"], path, "bitsandbytes has tables and LLM.int8() only")
     expect_refusal(report, "awq", ["--scheme", "W8A16"], path, "AWQ is 4 bit")
     expect_refusal(report, "gptq", ["--scheme", "W5A16:g32"], path, "GPTQ has no 5 bit")
     expect_refusal(report, "course", ["--scheme", "W4A16"], path, "the course's layer is 8 bit")

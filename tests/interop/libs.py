@@ -282,6 +282,31 @@ def _identity(layer, cols):
     return layer(torch.eye(cols, dtype=torch.float16)).T.clone()
 
 
+# ------------------------------------------------------------------------------------------------------- bitsandbytes
+@_quiet
+def pack_bnb4(weight, kind, blocksize, nested):
+    """bitsandbytes' own quantizer and state dict of one layer, and its values."""
+    bnb = need("bitsandbytes")
+    codes, state = bnb.functional.quantize_4bit(weight.clone(), blocksize=blocksize, quant_type=kind, compress_statistics=nested)
+    parts = {"weight": codes.contiguous()} | {f"weight.{k}": v.contiguous() for k, v in state.as_dict(packed=True).items()}
+    return parts, bnb.functional.dequantize_4bit(codes, state)
+
+
+@_quiet
+def pack_bnb8(weight):
+    bnb = need("bitsandbytes")
+    codes, rows, _ = bnb.functional.int8_vectorwise_quant(weight.half())
+    parts = {"weight": codes, "SCB": rows, "weight_format": torch.tensor(0, dtype=torch.uint8)}
+    return parts, codes.float() * (rows / 127)[:, None]
+
+
+def bnb_config(kind="nf4", nested=False, dtype="bfloat16", eight=False):
+    """The members that transformers saves."""
+    return {"_load_in_4bit": not eight, "_load_in_8bit": eight, "bnb_4bit_compute_dtype": dtype, "bnb_4bit_quant_storage": "uint8", "bnb_4bit_quant_type": kind,
+            "bnb_4bit_use_double_quant": nested, "llm_int8_enable_fp32_cpu_offload": False, "llm_int8_has_fp16_weight": False,
+            "llm_int8_skip_modules": ["lm_head"], "llm_int8_threshold": 6.0, "load_in_4bit": not eight, "load_in_8bit": eight, "quant_method": "bitsandbytes"}
+
+
 # ---------------------------------------------------------------------------------------------------------------- AWQ
 @functools.lru_cache(maxsize=None)
 @_quiet

@@ -314,7 +314,7 @@ static void options_that_are_refused(void **state) {
     snprintf(out, sizeof out, "%s", test_path("refused"));
     const struct { pare_quantize_options o; pare_status st; const char *text; } cases[] = {
         {{.scheme_name = "W4A16", .format = "none"}, PARE_ERR_USAGE, "'none'"},
-        {{.scheme_name = "NF4"}, PARE_ERR_USAGE, "NF4"},
+        {{.scheme_name = "NF4", .format = "compressed-tensors"}, PARE_ERR_USAGE, "NF4"},
         {{.scheme_name = "W8A16", .format = "awq"}, PARE_ERR_USAGE, "4 bits"},
         {{.method = "gptq"}, PARE_ERR_USAGE, "gptq"},
         {{.container = "gguf"}, PARE_ERR_USAGE, "gguf"},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit/layout/layout_support.h"
+#include <math.h>
 #include <unistd.h>
 
 /* -------------------------------------------------------------------------------------------------------- checkpoints */
@@ -119,6 +120,28 @@ float rnd_float(uint64_t *state)
     return (float)((double)(int64_t)rnd(state) / 9223372036854775808.0);
 }
 
+/* Scales that are codes themselves, and what they stand for. */
+static void nest(layer *l, uint64_t *seed)
+{
+    pare_nested *n = &l->nested;
+    *n = (pare_nested){ .block = 256, .n = l->n_scales, .n_scales = (l->n_scales + 255) / 256, .offset = 0.25f };
+    n->codes = malloc((size_t)n->n);
+    n->scales = malloc((size_t)n->n_scales * sizeof *n->scales);
+    for (int64_t i = 0; i < n->n_scales; i++) n->scales[i] = 0.1f + rnd_float(seed) / 16;
+    for (int64_t i = 0; i < n->n; i++) {
+        n->codes[i] = (uint8_t)rnd(seed);
+        l->scales[i] = pare_dynamic_map()[n->codes[i]] * n->scales[i / 256] + n->offset;
+    }
+}
+
+static float random_scale(const pare_scheme *s, uint64_t *seed)
+{
+    const float x = rnd_float(seed);
+    if (s->scale_dtype == PARE_F8_E8M0) return ldexpf(1.0f, (int)(rnd(seed) % 20) - 10);
+    if (s->act == PARE_ACT_OUTLIERS) return pare_round_to(PARE_BF16, fabsf(x)) / 127.0f; /* the row's largest value over 127 */
+    return pare_round_to(s->scale_dtype, s->two_level ? fabsf(x) : x);
+}
+
 layer *layer_new(const pare_scheme *scheme, int64_t rows, int64_t cols, uint64_t seed)
 {
     layer *l = calloc(1, sizeof *l);
@@ -127,28 +150,35 @@ layer *layer_new(const pare_scheme *scheme, int64_t rows, int64_t cols, uint64_t
     l->scheme = *scheme;
     l->rows = rows;
     l->cols = cols;
+    l->global = scheme->two_level ? 0.0078125f : 1.0f;
     assert_ok(pare_grid_init(scheme, 2, (int64_t[]){ rows, cols }, &grid, NULL));
     l->n_scales = grid.n_scales;
     l->codes = malloc((size_t)(rows * cols));
     l->scales = calloc((size_t)l->n_scales, sizeof *l->scales);
+    l->fzeros = calloc((size_t)l->n_scales, sizeof *l->fzeros);
     l->zeros = calloc((size_t)l->n_scales, sizeof *l->zeros);
     for (int64_t i = 0; i < rows * cols; i++) {
         uint8_t v = (uint8_t)rnd(&seed);
-        if (scheme->kind == PARE_CODE_FLOAT) l->codes[i] = (v & 0x7f) == 0x7f ? 0 : v; /* no NaN */
+        if (scheme->kind == PARE_CODE_FLOAT && scheme->bits == 8) l->codes[i] = (v & 0x7f) == 0x7f ? 0 : v; /* no NaN */
         else l->codes[i] = v & ((1u << scheme->bits) - 1);
     }
     for (int64_t i = 0; i < l->n_scales; i++) {
         uint64_t top = 1u << scheme->bits;
-        l->scales[i] = pare_round_to(scheme->scale_dtype, rnd_float(&seed));
+        l->scales[i] = random_scale(scheme, &seed);
         l->zeros[i] = scheme->symmetric ? (int32_t)(top / 2) : scheme->zero_min + (int32_t)(rnd(&seed) % (top - (uint64_t)scheme->zero_min));
+        l->fzeros[i] = pare_round_to(scheme->scale_dtype, (rnd_float(&seed) + 1) * (float)top / 2);
     }
+    if (scheme->nested) nest(l, &seed);
     return l;
 }
 
 void layer_free(layer *l)
 {
+    free(l->nested.codes);
+    free(l->nested.scales);
     free(l->codes);
     free(l->scales);
+    free(l->fzeros);
     free(l->zeros);
     free(l);
 }
@@ -159,12 +189,17 @@ float layer_value(const layer *l, int64_t r, int64_t c)
     assert_ok(pare_grid_init(&l->scheme, 2, (int64_t[]){ l->rows, l->cols }, &grid, NULL));
     int64_t g = pare_grid_index(&grid, (int64_t[]){ r, c });
     uint8_t u = l->codes[r * l->cols + c];
+    static const float e2m1[16] = { 0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6 };
+    int n;
     if (l->shifted) return pare_round_to(PARE_BF16, pare_round_to(PARE_BF16, (float)u * l->scales[g]) - pare_round_to(PARE_BF16, (float)l->zeros[g] * l->scales[g]));
+    if (l->scheme.kind == PARE_CODE_TABLE) return pare_codebook_values(l->scheme.codebook, &n)[u] * l->scales[g];
+    if (l->scheme.kind == PARE_CODE_FLOAT && l->scheme.bits == 4) return e2m1[u] * (l->scales[g] * l->global);
     if (l->scheme.kind == PARE_CODE_FLOAT) return pare_f8_to_f32(l->scheme.code_dtype, u) * l->scales[g];
+    if (l->scheme.float_zero) return ((float)u - l->fzeros[g]) * l->scales[g];
     return (float)(u - l->zeros[g]) * l->scales[g];
 }
 
-static void pack_piece(const pare_layout *layout, const layer *l, const pare_part *parts, int n, uint8_t *const buffers[], int64_t row0, int64_t rows)
+static void pack_piece(const pare_layout *layout, const layer *l, pare_dtype model_dtype, const pare_part *parts, int n, uint8_t *const buffers[], int64_t row0, int64_t rows)
 {
     const pare_scheme *s = &l->scheme;
     pare_err err = { 0 };
@@ -172,8 +207,9 @@ static void pack_piece(const pare_layout *layout, const layer *l, const pare_par
     int64_t first = s->granularity == PARE_PER_TENSOR ? 0
                     : s->granularity == PARE_PER_BLOCK ? row0 / s->block[0] * ((l->cols + s->block[1] - 1) / s->block[1])
                                                        : row0 * pare_scheme_groups_per_row(s, l->cols);
-    pare_pack_in in = { .scheme = s, .rows_total = l->rows, .cols = l->cols, .row0 = row0, .rows = rows, .codes = l->codes + row0 * l->cols,
-                        .scales = l->scales + first, .zeros = s->kind == PARE_CODE_FLOAT || (s->symmetric && l->rows % 3 == 0) ? NULL : l->zeros + first };
+    pare_pack_in in = { .scheme = s, .model_dtype = model_dtype, .fzeros = l->fzeros + first, .global_scale = l->global, .nested = s->nested ? &l->nested : NULL,
+                        .input_scale = 0.25f, .rows_total = l->rows, .cols = l->cols, .row0 = row0, .rows = rows, .codes = l->codes + row0 * l->cols,
+                        .scales = l->scales + first, .zeros = s->kind != PARE_CODE_INT || (s->symmetric && l->rows % 3 == 0) ? NULL : l->zeros + first };
     for (int p = 0; p < n; p++) dst[p] = buffers[p] + pare_part_offset(&parts[p], row0);
     if (layout->pack(pare_kernels_get(NULL), &in, parts, n, dst, &err) != PARE_OK) fail_msg("pack: %s", err.text);
 }
@@ -194,7 +230,7 @@ void layer_pack(ckpt *c, const pare_layout *layout, const layer *l, const char *
     if (!align || !seed) starts[count++] = 0;
     for (int64_t row = 0; align && seed && row < l->rows; row += align * (int64_t)(1 + rnd(&seed) % 4)) starts[count++] = row;
     for (int64_t done = 0, at = (int64_t)(rnd(&seed) % (uint64_t)count); done < count; done++, at = (at + 1) % count) /* not in order */
-        pack_piece(layout, l, parts, n, buffers, starts[at], (at + 1 < count ? starts[at + 1] : l->rows) - starts[at]);
+        pack_piece(layout, l, model_dtype, parts, n, buffers, starts[at], (at + 1 < count ? starts[at + 1] : l->rows) - starts[at]);
     for (int p = 0; p < n; p++) {
         char name[96];
         snprintf(name, sizeof name, "%.46s%.47s", module, parts[p].suffix);

@@ -26,7 +26,8 @@ uint64_t rnd(uint64_t *state);
 float rnd_float(uint64_t *state);   /* in [-1, 1) */
 
 /* One layer of random codes, scales of scale_dtype, zero points the scheme allows. */
-typedef struct layer { pare_scheme scheme; int64_t rows, cols, n_scales; uint8_t *codes; float *scales; int32_t *zeros; bool shifted; /* stored with a bf16 shift: quanto's rule */ } layer;
+typedef struct layer { pare_scheme scheme; int64_t rows, cols, n_scales; uint8_t *codes; float *scales; int32_t *zeros; bool shifted; /* stored with a bf16 shift: quanto's rule */
+                       float *fzeros, global; pare_nested nested; } layer;
 layer *layer_new(const pare_scheme *scheme, int64_t rows, int64_t cols, uint64_t seed);
 void layer_free(layer *l);
 /* Its value at row r, column c. */

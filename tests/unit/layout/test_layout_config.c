@@ -240,11 +240,38 @@ static void quanto(void **state)
     pare_jdoc_free(doc);
 }
 
+static void bitsandbytes(void **state)
+{
+    job_of j;
+    pare_jdoc *doc;
+    (void)state;
+    make(&j, "bitsandbytes", (const char *const[]){ "NF4:nested", "NF4:nested" }, two, 2, head, 1);
+    const pare_jval *c = config_of(&j, "bitsandbytes", &doc);
+    text_is(c, "quant_method", "bitsandbytes");
+    bool_is(c, "load_in_4bit", true);
+    bool_is(c, "load_in_8bit", false);
+    text_is(c, "bnb_4bit_quant_type", "nf4");
+    text_is(c, "bnb_4bit_compute_dtype", "bfloat16");
+    text_is(c, "bnb_4bit_quant_storage", "uint8");
+    bool_is(c, "bnb_4bit_use_double_quant", true);
+    text_is(c, "llm_int8_skip_modules/0", "lm_head");
+    pare_jdoc_free(doc);
+    static const struct { const char *scheme, *text; } eight[] = { { "LLM_INT8", "\"llm_int8_threshold\": 6.0," }, { "LLM_INT8:t4.5", "\"llm_int8_threshold\": 4.5," },
+                                                                   { "LLM_INT8:tinf", "\"llm_int8_threshold\": 0.0," } };
+    for (size_t i = 0; i < 3; i++) { /* transformers refuses a threshold that is no float */
+        make(&j, "bitsandbytes", (const char *const[]){ eight[i].scheme }, two, 1, head, 1);
+        char *text = config_text(pare_layout_find("bitsandbytes"), &j.job);
+        if (!strstr(text, eight[i].text)) fail_msg("%s is not in %s", eight[i].text, text);
+        assert_non_null(strstr(text, "\"load_in_8bit\": true"));
+        pare_free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compressed_one_scheme), cmocka_unit_test(compressed_mixed), cmocka_unit_test(gptq), cmocka_unit_test(gptq_zero_min),
-        cmocka_unit_test(awq), cmocka_unit_test(quanto),
+        cmocka_unit_test(awq), cmocka_unit_test(quanto), cmocka_unit_test(bitsandbytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

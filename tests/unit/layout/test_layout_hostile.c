@@ -2,8 +2,10 @@
 /* Random damage: shapes, dtypes, names, contents and configuration. Every checkpoint either opens and reads, or is one error. For sanitizers. */
 #include "unit/layout/layout_support.h"
 
-static const char *const layouts[] = { "compressed-tensors", "compressed-tensors", "gptq", "gptq_v2", "awq", "quanto", "quanto", "course" };
-static const char *const schemes[] = { "W4A16_ASYM:g32", "FP8_WEIGHT:16x32", "W3A16_ASYM:g32", "W4A16:channel", "W4A16:g32", "W4A16", "W8A16", "W8A16" };
+static const char *const layouts[] = { "compressed-tensors", "compressed-tensors", "gptq", "gptq_v2", "awq", "quanto", "quanto", "course",
+                                      "bitsandbytes", "bitsandbytes", "bitsandbytes" };
+static const char *const schemes[] = { "W4A16_ASYM:g32", "FP8_WEIGHT:16x32", "W3A16_ASYM:g32", "W4A16:channel", "W4A16:g32", "W4A16", "W8A16", "W8A16",
+                                      "NF4", "FP4:g128:nested", "LLM_INT8" };
 
 static void resize(ckpt_tensor *t)
 {
@@ -19,7 +21,8 @@ static void damage(ckpt *c, uint64_t *state)
 {
     static const pare_dtype dtypes[] = { PARE_F32, PARE_F16, PARE_BF16, PARE_I32, PARE_I8, PARE_U8, PARE_I64, PARE_F8_E4M3FN, PARE_I16 };
     static const char *const suffixes[] = { ".qweight", ".qzeros", ".scales", ".g_idx", ".weight", ".weight_scale", ".weight_packed", ".weight_shape",
-                                            ".weight_zero_point", ".weight_g_idx", ".weight._data", ".weight._scale", ".weight._shift", ".int8_weights" };
+                                            ".weight_zero_point", ".weight_g_idx", ".weight._data", ".weight._scale", ".weight._shift", ".int8_weights",
+                                            ".weight.absmax", ".weight.quant_state.bitsandbytes__nf4", ".SCB", ".weight_format" };
     ckpt_tensor *t = &c->at[rnd(state) % (uint64_t)c->n];
     switch (rnd(state) % 6) {
     case 0:
@@ -86,7 +89,7 @@ static void hostile(void **state)
     uint64_t seed = 42;
     int opened = 0, refused = 0;
     (void)state;
-    for (int round = 0; round < 2400; round++) {
+    for (int round = 0; round < 3300; round++) {
         size_t kind = (size_t)round % (sizeof layouts / sizeof *layouts);
         const pare_layout *l = pare_layout_find(layouts[kind]);
         pare_scheme s;

@@ -4,9 +4,9 @@
 
 /* ------------------------------------------------------------------------------------------------------ broken files */
 
-typedef enum change { REMOVE, RESHAPE, RETYPE, CONFIG, RENAME } change;
+typedef enum change { REMOVE, RESHAPE, RETYPE, CONFIG, RENAME, TEXT, FILL } change;
 typedef struct broken {
-    const char *layout;
+    const char *layout;        /* "gptq", or with a scheme: "bitsandbytes NF4" */
     int bits;
     bool sym;
     change change;
@@ -76,6 +76,28 @@ static const broken cases[] = {
     { "compressed-tensors", 4, true, CONFIG, "\"strategy\": \"group\"", "\"strategy\": \"tensor_group\"", { 0 }, "strategy 'tensor_group'", PARE_ERR_UNSUPPORTED },
     { "compressed-tensors", 4, true, CONFIG, "\"type\": \"int\"", "\"type\": \"float\"", { 0 }, "float weights of 4 bits", PARE_ERR_UNSUPPORTED },
     { "compressed-tensors", 8, true, CONFIG, "\"type\": \"int\"", "\"type\": \"float\"", { 0 }, "dtype I32 in the file", 0 },
+    { "bitsandbytes NF4", 4, true, REMOVE, "a.weight", 0, { 0 }, "'a.weight'", 0 },
+    { "bitsandbytes NF4", 4, true, REMOVE, "a.weight.absmax", 0, { 0 }, "'a.weight.absmax'", 0 },
+    { "bitsandbytes NF4", 4, true, REMOVE, "a.weight.quant_map", 0, { 0 }, "'a.weight.quant_map'", 0 },
+    { "bitsandbytes FP4:nested", 4, true, REMOVE, "a.weight.nested_absmax", 0, { 0 }, "'a.weight.nested_absmax'", 0 },
+    { "bitsandbytes FP4:nested", 4, true, REMOVE, "a.weight.nested_quant_map", 0, { 0 }, "'a.weight.nested_quant_map'", 0 },
+    { "bitsandbytes NF4", 4, true, REMOVE, "a.weight.quant_state.bitsandbytes__nf4", 0, { 0 }, "part of no bitsandbytes layer", 0 },
+    { "bitsandbytes NF4", 4, true, RESHAPE, "a.weight.absmax", 0, { 12, 8 }, "a.weight.absmax: shape [12, 8]", 0 },
+    { "bitsandbytes NF4", 4, true, RETYPE, "a.weight.absmax", "I32", { 0 }, "a.weight.absmax: dtype I32", 0 },
+    { "bitsandbytes NF4:nested", 4, true, RETYPE, "a.weight.absmax", "I8", { 0 }, "a.weight.absmax: dtype I8", 0 },
+    { "bitsandbytes NF4", 4, true, RETYPE, "a.weight.quant_map", "I32", { 0 }, "a.weight.quant_map: dtype I32", 0 },
+    { "bitsandbytes NF4", 4, true, TEXT, "a.weight.quant_state.bitsandbytes__nf4", "[64, 96]", { 0 }, "in quant_state takes 2976", 0 },
+    { "bitsandbytes NF4", 4, true, TEXT, "a.weight.quant_state.bitsandbytes__nf4", "\"blocksize\": 64", { 0 }, "\"blocksize\" 48", 0 },
+    { "bitsandbytes NF4", 4, true, TEXT, "a.weight.quant_state.bitsandbytes__nf4", "\"shape\"", { 0 }, "no [out, in]", 0 },
+    { "bitsandbytes NF4", 4, true, TEXT, "a.weight.quant_state.bitsandbytes__nf4", "{\"quant", { 0 }, "a.weight.quant_state", 0 },
+    { "bitsandbytes FP4:nested", 4, true, TEXT, "a.weight.quant_state.bitsandbytes__fp4", "\"nested_blocksize\": 256", { 0 }, "\"nested_blocksize\" 900", 0 },
+    { "bitsandbytes NF4", 4, true, FILL, "a.weight.quant_map", 0, { 0 }, "value 0 is", PARE_ERR_UNSUPPORTED },
+    { "bitsandbytes NF4:nested", 4, true, FILL, "a.weight.nested_quant_map", 0, { 0 }, "the dynamic map", PARE_ERR_UNSUPPORTED },
+    { "bitsandbytes LLM_INT8", 8, true, REMOVE, "a.weight", 0, { 0 }, "'a.weight'", 0 },
+    { "bitsandbytes LLM_INT8", 8, true, REMOVE, "a.SCB", 0, { 0 }, "part of no bitsandbytes layer", 0 },
+    { "bitsandbytes LLM_INT8", 8, true, RESHAPE, "a.SCB", 0, { 8, 8 }, "a.SCB: shape [8, 8]", 0 },
+    { "bitsandbytes LLM_INT8", 8, true, RETYPE, "a.weight", "U8", { 0 }, "a.weight: dtype U8", 0 },
+    { "bitsandbytes LLM_INT8", 8, true, FILL, "a.weight_format", 0, { 0 }, "order 90", PARE_ERR_UNSUPPORTED },
     /* names */
     { "gptq", 4, false, RENAME, "b", "a.weight", { 0 }, "a.weight: stored both in float and as a gptq layer", 0 },
     { "compressed-tensors", 4, true, RENAME, "b", "b.weight_scale", { 0 }, "b.weight_scale: part of no", 0 },
@@ -104,6 +126,17 @@ static void break_it(ckpt *c, const broken *b)
         memcpy(t->shape, b->shape, sizeof b->shape);
         break;
     case RETYPE: t->dtype = pare_dtype_parse(b->to); break;
+    case FILL: memset(t->data, 0x5A, t->bytes); break;
+    case TEXT: { /* of the same length: other digits, other letters */
+        static const struct { const char *from, *to; } edits[] = { { "[64, 96]", "[64, 93]" }, { "\"blocksize\": 64", "\"blocksize\": 48" }, { "\"shape\"", "\"shame\"" },
+            { "{\"quant", "{{quant" }, { "\"nested_blocksize\": 256", "\"nested_blocksize\": 900" } };
+        for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
+            if (strcmp(edits[i].from, b->to)) continue;
+            for (size_t k = 0; k + strlen(b->to) <= t->bytes; k++)
+                if (!memcmp(t->data + k, b->to, strlen(b->to))) memcpy(t->data + k, edits[i].to, strlen(b->to));
+        }
+        break;
+    }
     case RENAME: snprintf(t->name, sizeof t->name, "%s", b->to); break;
     default: replace(c->folder, b->part, b->to); break;
     }
@@ -114,13 +147,16 @@ static void broken_files(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const broken *b = &cases[i];
-        const pare_layout *l = pare_layout_find(b->layout);
+        char layout[32] = { 0 };
+        memcpy(layout, b->layout, strcspn(b->layout, " "));
+        const pare_layout *l = pare_layout_find(layout);
         bool bytes = b->bits == 8 && strcmp(b->layout, "compressed-tensors") != 0;
         pare_scheme scheme = scheme_int(b->bits, b->sym, bytes ? PARE_PER_CHANNEL : PARE_PER_GROUP, 32);
         char warn[256];
         pare_err err = { 0 };
         pare_store *store;
         pare_weights *w;
+        if (strchr(b->layout, ' ')) assert_ok(pare_scheme_parse(strchr(b->layout, ' ') + 1, &scheme, NULL));
         if (l->check(&scheme, PARE_F16, "a", 2, (int64_t[]){ 64, 96 }, warn, &err) != PARE_OK) fail_msg("%s", err.text);
         layer *x = layer_new(&scheme, 64, 96, 5);
         ckpt *c = ckpt_new();
@@ -233,6 +269,13 @@ static const asked questions[] = {
     { "quanto", "W4A16:g64", { 64, 256 }, PARE_OK, "128 of 256, not 64" },
     { "quanto", "W8A16_ASYM", { 64, 256 }, PARE_ERR_USAGE, "symmetric" },
     { "quanto", "W3A16", { 64, 256 }, PARE_ERR_USAGE, "2, 4 or 8 bits" },
+    { "bitsandbytes", "NF4", { 17, 128 }, PARE_OK, "" },
+    { "bitsandbytes", "NF4:nested", { 17, 96 }, PARE_OK, "blocks of 64 cross rows of 96" },
+    { "bitsandbytes", "NF4:g48", { 16, 96 }, PARE_ERR_USAGE, "32, 64, ... 4096" },
+    { "bitsandbytes", "W4A16", { 16, 96 }, PARE_ERR_USAGE, "NF4, FP4 and LLM_INT8, not W4A16" },
+    { "bitsandbytes", "LLM_INT8", { 17, 13 }, PARE_OK, "" },
+    { "bitsandbytes", "LLM_INT8:tensor", { 17, 13 }, PARE_ERR_USAGE, "a scale per output channel" },
+    { "compressed-tensors", "NF4", { 17, 128 }, PARE_ERR_USAGE, "does not store NF4" },
     { "course", "W8A16", { 7, 5 }, PARE_OK, "" },
     { "course", "W4A16", { 64, 128 }, PARE_ERR_USAGE, "W8A16" },
 };
@@ -262,7 +305,8 @@ static void other_ranks(void **state)
         pare_err err = { 0 };
         char warn[256];
         bool taken = !strcmp((*l)->name, "quanto") || !strcmp((*l)->name, "compressed-tensors"); /* convolutions */
-        assert_ok(pare_scheme_parse(!strcmp((*l)->name, "awq") ? "W4A16" : "W8A16", &s, &err));
+        assert_ok(pare_scheme_parse(!strcmp((*l)->name, "awq") ? "W4A16" : !strcmp((*l)->name, "bitsandbytes") ? "NF4" : !strcmp((*l)->name, "hqq") ? "W4A16:fzero" : "W8A16",
+                                    &s, &err));
         assert_int_equal((*l)->check(&s, PARE_F32, "conv.weight", 4, conv, warn, &err), taken ? PARE_OK : PARE_ERR_UNSUPPORTED);
         if (!taken) assert_non_null(strstr(err.text, "[8, 4, 3, 3]"));
         assert_non_null((*l)->help);

@@ -11,12 +11,18 @@ static void compare_rows(const pare_weights *w, int64_t at, const layer *l, int6
     int64_t groups = l->n_scales / l->rows;
     if (pare_weights_qtensor(w, at, row0, rows, &q, &err) != PARE_OK) fail_msg("%s", err.text);
     assert_memory_equal(q->codes, l->codes + row0 * l->cols, (size_t)(rows * l->cols));
-    if (l->scheme.granularity == PARE_PER_CHANNEL || l->scheme.granularity == PARE_PER_GROUP) {
+    assert_true(q->global_scale == l->global);
+    if (q->grid.flat != PARE_FLAT_NONE) { /* groups over the flattened tensor: only a multiple of the row unit begins one */
+        const int64_t first = row0 * l->cols / q->grid.block[1];
+        assert_memory_equal(q->scales, l->scales + first, (size_t)q->grid.n_scales * 4);
+        if (l->scheme.float_zero) assert_memory_equal(q->fzeros, l->fzeros + first, (size_t)q->grid.n_scales * 4);
+    } else if (l->scheme.granularity == PARE_PER_CHANNEL || l->scheme.granularity == PARE_PER_GROUP) {
         assert_int_equal(q->grid.n_scales, rows * groups);
         assert_memory_equal(q->scales, l->scales + row0 * groups, (size_t)(rows * groups) * 4);
         for (int64_t i = 0; l->shifted && i < rows * groups; i++)
             assert_true(q->shifts[i] == pare_round_to(PARE_BF16, (float)l->zeros[row0 * groups + i] * l->scales[row0 * groups + i]));
-        if (l->scheme.kind == PARE_CODE_INT && !l->shifted) assert_memory_equal(q->zeros, l->zeros + row0 * groups, (size_t)(rows * groups) * 4);
+        if (l->scheme.float_zero) assert_memory_equal(q->fzeros, l->fzeros + row0 * groups, (size_t)(rows * groups) * 4);
+        else if (l->scheme.kind == PARE_CODE_INT && !l->shifted) assert_memory_equal(q->zeros, l->zeros + row0 * groups, (size_t)(rows * groups) * 4);
     } else if (rows == l->rows) {
         assert_int_equal(q->grid.n_scales, l->n_scales);
         assert_memory_equal(q->scales, l->scales, (size_t)l->n_scales * 4);
@@ -69,11 +75,15 @@ static void one(pare_ctx *ctx, const pare_layout *layout, pare_scheme scheme, in
     assert_int_equal(w->at[at].scheme.bits, scheme.bits);
     assert_int_equal(w->at[at].scheme.kind, scheme.kind);
     assert_int_equal(w->at[at].scheme.scale_dtype, scheme.scale_dtype);
+    assert_int_equal(w->at[at].scheme.nested, scheme.nested);
+    assert_int_equal(w->at[at].scheme.codebook, scheme.codebook);
+    if (scheme.act == PARE_ACT_OUTLIERS) assert_true(w->at[at].scheme.act == scheme.act && w->at[at].scheme.act_threshold == scheme.act_threshold);
     if (scheme.granularity != PARE_PER_GROUP || scheme.group_size < cols) assert_int_equal(w->at[at].scheme.granularity, scheme.granularity);
     compare_rows(w, at, l, 0, rows);
     compare_values(ctx, w, at, l, 0, rows);
     int64_t row0 = (int64_t)(rnd(&seed) % (uint64_t)rows), n = 1 + (int64_t)(rnd(&seed) % (uint64_t)(rows - row0));
-    if (scheme.granularity != PARE_PER_BLOCK) compare_rows(w, at, l, row0, n);
+    const int64_t unit = pare_weights_row_unit(&w->at[at]);
+    if (unit < rows) compare_rows(w, at, l, row0 / unit * unit, n);
     compare_values(NULL, w, at, l, row0, n);
     pare_weights_release(w, at);
     compare_values(NULL, w, at, l, row0, 1);
@@ -148,6 +158,23 @@ static void compressed_bytes(void **state)
         }
 }
 
+static void named(const char *layout, const char *const *schemes)
+{
+    for (; *schemes; schemes++)
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+            pare_scheme scheme;
+            pare_err err = { 0 };
+            if (pare_scheme_parse(*schemes, &scheme, &err) != PARE_OK) fail_msg("%s", err.text);
+            one(NULL, pare_layout_find(layout), scheme, shapes[s][0], shapes[s][1], model_dtypes[s % 3], s + 1);
+        }
+}
+
+static void bitsandbytes(void **state)
+{
+    (void)state;
+    named("bitsandbytes", (const char *const[]){ "NF4", "FP4", "NF4:nested", "FP4:nested", "NF4:g32", "FP4:g256:nested", "LLM_INT8", "LLM_INT8:t4.5", "LLM_INT8:tinf", NULL });
+}
+
 static void enough(void **state)
 {
     (void)state;
@@ -160,7 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gptq), cmocka_unit_test(gptq_v2), cmocka_unit_test(awq), cmocka_unit_test(quanto_packed), cmocka_unit_test(compressed_packed),
-        cmocka_unit_test(by_bytes), cmocka_unit_test(compressed_bytes), cmocka_unit_test(enough),
+        cmocka_unit_test(by_bytes), cmocka_unit_test(compressed_bytes), cmocka_unit_test(bitsandbytes), cmocka_unit_test(enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -194,11 +194,11 @@ static void legacy_files(void **state)
 static void methods_not_read(void **state)
 {
     static const char *const texts[] = {
-        "{\"quantization_config\":{\"quant_method\":\"hqq\",\"quant_config\":{}}}",
-        "{\"quantization_config\":{\"load_in_4bit\":true}}",
+        "{\"quantization_config\":{\"quant_method\":\"vptq\",\"config_for_layers\":{}}}",
+        "{\"quantization_config\":{\"quant_method\":\"AQLM\"}}",
         "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"nvfp4-pack-quantized\",\"config_groups\":{}}}",
         "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\",\"sparsity_config\":{\"format\":\"sparse-24-bitmask\"}}}" };
-    static const char *const names[] = { "hqq", "bitsandbytes", "nvfp4-pack-quantized", "sparse-24-bitmask" };
+    static const char *const names[] = { "vptq", "aqlm", "nvfp4-pack-quantized", "sparse-24-bitmask" };
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         pare_ctx *ctx = listening();
