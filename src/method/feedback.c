@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rounding with error feedback; letters and formula in feedback.h. Rows are independent, so a task takes some of them and keeps everything of theirs
+ * transposed, a column after the other in places:
+ *
+ *   W, E [cols][rows of the task]     a block of 128 columns at a time, the last first:
+ *     sum[128] = L[behind, block]^T E[behind]          one product, nearly all of the work
+ *     for column j of the block, the last first:
+ *       q_j = round(w_j + sum_j / L_jj), e_j = w_j - q_j
+ *       sum_i += L_ji e_j for the columns i < j of the block
+ *
+ * A sweep is the same loop with H in the place of L and sums over all columns: q_j = round(q_j + (E H)_j / H_jj).
+ */
+#include <math.h>
+#include <string.h>
+#include "method/feedback.h"
+
+enum { BLOCK = PARE_LINALG_DEPTH, MOST_ROWS = PARE_LINALG_BLOCK };
+
+typedef struct job {
+    pare_ctx *ctx;
+    const pare_curvature *h;
+    const pare_feedback *how;
+    const float *w;
+    pare_qtensor *q;
+    pare_rounder rounder;      /* without scratch */
+    int64_t rows, cols, group, groups;
+    int64_t width;             /* columns of a block */
+    int64_t cut;               /* rows of a task */
+    uint8_t *scratch;          /* a piece a thread */
+    size_t scratch_bytes, rounder_bytes;
+} job;
+
+/* The rows of a task. */
+typedef struct task {
+    const job *j;
+    int64_t row0, rows;        /* rows <= stride */
+    int64_t stride;            /* of everything transposed */
+    float *w, *e;              /* [cols][stride] */
+    float *scale, *zero;       /* [groups][stride] */
+    float *sum;                /* [width][stride] */
+    float *x, *value;          /* [stride] */
+    float *around;             /* [width, width]: H of a block, both triangles; or of a group */
+    float *block;              /* [stride][width]: a group's weights, rows again */
+    uint8_t *code;             /* [cols][stride] */
+    uint8_t *fresh;            /* [stride] */
+    void *multiply, *rounder;
+} task;
+
+static size_t up64(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- memory of a task */
+
+/* Places all arrays from `at`, or only counts (at NULL). */
+static size_t place_all(const job *j, uint8_t *at, task *t)
+{
+    const size_t stride = (size_t)j->cut, cols = (size_t)j->cols, width = (size_t)j->width, groups = (size_t)j->groups;
+    const size_t bytes[] = { cols * stride * 4, cols * stride * 4, groups * stride * 4, groups * stride * 4, width * stride * 4, stride * 4, stride * 4,
+                             width * width * 4, stride * width * 4, cols * stride, stride, PARE_MULTIPLY_SCRATCH, j->rounder_bytes };
+    void **to[] = { (void **)&t->w, (void **)&t->e, (void **)&t->scale, (void **)&t->zero, (void **)&t->sum, (void **)&t->x, (void **)&t->value,
+                    (void **)&t->around, (void **)&t->block, (void **)&t->code, (void **)&t->fresh, &t->multiply, &t->rounder };
+    size_t sum = 0;
+    for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
+        if (at) *to[i] = at + sum;
+        sum += up64(bytes[i]);
+    }
+    return sum;
+}
+
+/* Group of a place. */
+static int64_t group_of(const job *j, int64_t p)
+{
+    return (j->how->ordered_groups ? j->cols - 1 - p : j->h->column[p]) / j->group;
+}
+
+static void load(task *t)
+{
+    const job *j = t->j;
+    const pare_qtensor *q = j->q;
+    for (int64_t p = 0; p < j->cols; p++) {
+        const float *from = j->w + t->row0 * j->cols + j->h->column[p];
+        for (int64_t r = 0; r < t->stride; r++) t->w[p * t->stride + r] = r < t->rows ? from[r * j->cols] : 0;
+    }
+    for (int64_t g = 0; g < j->groups; g++)
+        for (int64_t r = 0; r < t->stride; r++) {
+            const int64_t at = (t->row0 + (r < t->rows ? r : 0)) * j->groups + g;
+            t->scale[g * t->stride + r] = q->scales[at];
+            t->zero[g * t->stride + r] = q->fzeros ? q->fzeros[at] : q->zeros ? (float)q->zeros[at] : 0;
+        }
+}
+
+static void put_parameters(const job *j, int64_t row0, int64_t rows, int64_t g, const float *scale, const float *zero)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        const int64_t at = (row0 + r) * j->groups + g;
+        j->q->scales[at] = scale[r];
+        if (j->q->fzeros) j->q->fzeros[at] = zero[r];
+        else if (j->q->zeros) j->q->zeros[at] = (int32_t)zero[r];
+    }
+}
+
+static void store(const task *t)
+{
+    const job *j = t->j;
+    for (int64_t r = 0; r < t->rows; r++) {
+        uint8_t *to = j->q->codes + (t->row0 + r) * j->cols;
+        for (int64_t p = 0; p < j->cols; p++) to[j->h->column[p]] = t->code[p * t->stride + r];
+    }
+    if (!j->how->ordered_groups) return;
+    for (int64_t g = 0; g < j->groups; g++) put_parameters(j, t->row0, t->rows, g, t->scale + g * t->stride, t->zero + g * t->stride);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- feedback */
+
+/*
+ * Scales of the group at places [p0, p1), whose sums are complete but for the group itself: found from the weights at which the loss is least
+ * given all errors so far, e_G L_GG = -sum_G, w_G - e_G.
+ */
+static pare_status find_group(task *t, int64_t p0, int64_t p1, const float *sum, pare_err *err)
+{
+    const job *j = t->j;
+    const int64_t n = p1 - p0, g = group_of(j, p1 - 1), cols = j->cols, stride = t->stride;
+    float *e = t->around; /* [n], of one row */
+    float *cost = e + n;
+    const pare_rounder r = { j->rounder.k, j->rounder.scheme, j->rounder.global, t->rounder };
+    for (int64_t i = 0; i < n; i++) { /* in the order of rounding, as columns would lie */
+        const int32_t column = j->h->column[p1 - 1 - i];
+        cost[i] = j->h->cost[column];
+    }
+    for (int64_t row = 0; row < t->rows; row++)
+        for (int64_t i = n - 1; i >= 0; i--) {
+            double s = sum[i * stride + row];
+            for (int64_t l = i + 1; l < n; l++) s += (double)e[l] * j->h->square[(p0 + l) * cols + p0 + i];
+            e[i] = (float)(-s / j->h->square[(p0 + i) * cols + p0 + i]);
+            t->block[row * n + n - 1 - i] = t->w[(p0 + i) * stride + row] - e[i];
+        }
+    pare_status st = pare_rounder_find(&r, t->block, t->rows, n, n, cost, t->scale + g * stride, t->zero + g * stride, err);
+    for (int64_t row = t->rows; row < stride; row++) t->scale[g * stride + row] = 1, t->zero[g * stride + row] = 0;
+    return st;
+}
+
+static void round_place(task *t, int64_t p, uint8_t *code)
+{
+    const job *j = t->j;
+    const int64_t g = group_of(j, p);
+    const pare_rounder r = { j->rounder.k, j->rounder.scheme, j->rounder.global, t->rounder };
+    pare_rounder_round(&r, t->stride, t->x, t->scale + g * t->stride, t->zero + g * t->stride, code, t->value);
+}
+
+static pare_status feed_block(task *t, int64_t p0, int64_t p1, pare_err *err)
+{
+    const job *j = t->j;
+    const pare_kernels *k = j->ctx->kernels;
+    const float *l = j->h->square;
+    const int64_t cols = j->cols, stride = t->stride;
+    pare_status st = PARE_OK;
+    const pare_product p = { .m = p1 - p0, .n = stride, .k = cols - p1, .a = l + p1 * cols + p0, .a_row = 1, .a_col = cols, .b = t->e + p1 * stride, .b_row = stride,
+                             .b_col = 1, .alpha = 1, .c = t->sum, .c_stride = stride };
+    if (p1 < cols) pare_multiply_here(k, &p, t->multiply);
+    else memset(t->sum, 0, (size_t)((p1 - p0) * stride) * sizeof(float));
+    for (int64_t i = p1 - 1; i >= p0; i--) {
+        const float *w = t->w + i * stride, *sum = t->sum + (i - p0) * stride;
+        float *e = t->e + i * stride;
+        if (j->how->ordered_groups && (cols - 1 - i) % j->group == 0) {
+            const int64_t first = i + 1 - j->group > 0 ? i + 1 - j->group : 0;
+            PARE_TRY(find_group(t, first, i + 1, t->sum + (first - p0) * stride, err));
+        }
+        const float d = l[i * cols + i];
+        for (int64_t r = 0; r < stride; r++) t->x[r] = w[r] + sum[r] / d;
+        round_place(t, i, t->code + i * stride);
+        for (int64_t r = 0; r < stride; r++) e[r] = w[r] - t->value[r];
+        k->add_outer(t->sum, stride, i - p0, l + i * cols + p0, e, stride);
+    }
+out:
+    return st;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ sweeps */
+
+/* sum[block] = (E H)[block]: what lies behind the block, before it, and in it. */
+static void full_sums(task *t, int64_t p0, int64_t p1)
+{
+    const job *j = t->j;
+    const pare_kernels *k = j->ctx->kernels;
+    const float *h = j->h->square;
+    const int64_t cols = j->cols, stride = t->stride, n = p1 - p0;
+    float *in = t->around;
+    for (int64_t i = 0; i < n; i++) {
+        in[i * n + i] = j->h->diag[p0 + i];
+        for (int64_t l = i + 1; l < n; l++) in[i * n + l] = in[l * n + i] = h[(p0 + i) * cols + p0 + l];
+    }
+    pare_product p = { .m = n, .n = stride, .k = n, .a = in, .a_row = n, .a_col = 1, .b = t->e + p0 * stride, .b_row = stride, .b_col = 1, .alpha = 1,
+                       .c = t->sum, .c_stride = stride };
+    pare_multiply_here(k, &p, t->multiply);
+    p.add = true;
+    p.k = cols - p1, p.a = h + p0 * cols + p1, p.a_row = cols, p.b = t->e + p1 * stride;
+    if (p.k > 0) pare_multiply_here(k, &p, t->multiply);
+    p.k = p0, p.a = h + p0, p.a_row = 1, p.a_col = cols, p.b = t->e;
+    if (p.k > 0) pare_multiply_here(k, &p, t->multiply);
+}
+
+static void sweep_block(task *t, int64_t p0, int64_t p1, int64_t *changed)
+{
+    const job *j = t->j;
+    const int64_t stride = t->stride, n = p1 - p0;
+    full_sums(t, p0, p1);
+    for (int64_t i = p1 - 1; i >= p0; i--) {
+        float *e = t->e + i * stride, *sum = t->sum + (i - p0) * stride;
+        const float *w = t->w + i * stride;
+        uint8_t *code = t->code + i * stride;
+        const float d = j->h->diag[i];
+        int64_t moved = 0;
+        for (int64_t r = 0; r < stride; r++) t->x[r] = w[r] - e[r] + sum[r] / d;
+        round_place(t, i, t->fresh);
+        for (int64_t r = 0; r < stride; r++) {
+            const bool same = t->fresh[r] == code[r];
+            const float now = same ? e[r] : w[r] - t->value[r];
+            moved += !same;
+            t->x[r] = now - e[r];
+            e[r] = now;
+            code[r] = t->fresh[r];
+        }
+        if (moved) j->ctx->kernels->add_outer(t->sum, stride, i - p0, t->around + (i - p0) * n, t->x, stride);
+        *changed += moved;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------------- tasks */
+
+static pare_status round_rows(void *arg, int64_t index, int worker, pare_err *err)
+{
+    const job *j = arg;
+    pare_status st = PARE_OK;
+    task t = { .j = j, .row0 = index * j->cut, .stride = j->cut };
+    t.rows = least(j->cut, j->rows - t.row0);
+    (void)place_all(j, j->scratch + (size_t)worker * j->scratch_bytes, &t);
+    load(&t);
+    for (int64_t p1 = j->cols; p1 > 0; p1 -= least(p1, j->width)) {
+        PARE_TRY(pare_check_cancel(j->ctx, err));
+        PARE_TRY(feed_block(&t, p1 > j->width ? p1 - j->width : 0, p1, err));
+    }
+    for (int s = 0; s < j->how->sweeps; s++) {
+        int64_t changed = 0;
+        for (int64_t p1 = j->cols; p1 > 0; p1 -= least(p1, j->width)) {
+            PARE_TRY(pare_check_cancel(j->ctx, err));
+            sweep_block(&t, p1 > j->width ? p1 - j->width : 0, p1, &changed);
+        }
+        if (changed == 0) break;
+    }
+    store(&t);
+out:
+    return st;
+}
+
+/* Scales of groups of columns, from W. */
+static pare_status find_rows(void *arg, int64_t index, int worker, pare_err *err)
+{
+    const job *j = arg;
+    const int64_t row0 = index * j->cut, rows = least(j->cut, j->rows - row0);
+    task t = { .j = j, .row0 = row0, .rows = rows, .stride = j->cut };
+    (void)place_all(j, j->scratch + (size_t)worker * j->scratch_bytes, &t);
+    const pare_rounder r = { j->rounder.k, j->rounder.scheme, j->rounder.global, t.rounder };
+    for (int64_t g = 0; g < j->groups; g++) {
+        const int64_t c0 = g * j->group;
+        const pare_status st = pare_rounder_find(&r, j->w + row0 * j->cols + c0, rows, j->cols, least(j->group, j->cols - c0), j->h->cost + c0, t.x, t.value, err);
+        if (st != PARE_OK) return st;
+        put_parameters(j, row0, rows, g, t.x, t.value);
+    }
+    return PARE_OK;
+}
+
+static float largest(const float *w, int64_t n)
+{
+    float top = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (fabsf(w[i]) > top) top = fabsf(w[i]);
+    return top;
+}
+
+/* A whole number of groups, where groups are found on the way; rows so that there are several tasks, whatever the number of threads. */
+static void cut(job *j)
+{
+    const pare_scheme *s = &j->q->scheme;
+    j->group = s->granularity == PARE_PER_GROUP && s->group_size < j->cols ? s->group_size : j->cols;
+    j->groups = pare_scheme_groups_per_row(s, j->cols);
+    j->width = BLOCK;
+    if (j->how->ordered_groups && j->groups > 1) j->width = j->group >= BLOCK ? j->group : BLOCK / j->group * j->group;
+    if (j->width > j->cols) j->width = j->cols;
+    j->cut = (j->rows + 3) / 4 < MOST_ROWS ? ((j->rows + 3) / 4 + 31) / 32 * 32 : MOST_ROWS;
+}
+
+pare_status pare_feedback_round(pare_ctx *ctx, const char *name, const pare_curvature *h, const pare_feedback *how, const float *w, pare_qtensor *q, pare_err *err)
+{
+    pare_status st = PARE_OK;
+    job j = { .ctx = ctx, .h = h, .how = how, .w = w, .q = q, .rows = q->grid.shape[0], .cols = h->n };
+    pare_feedback static_groups = *how;
+    if (j.rows == 0 || j.cols == 0) return PARE_OK;
+    cut(&j);
+    if (j.groups == 1) static_groups.ordered_groups = false, j.how = &static_groups; /* the same, and simpler */
+    if (q->scheme.two_level) q->global_scale = pare_rounder_global(&q->scheme, largest(w, j.rows * j.cols));
+    j.rounder = (pare_rounder){ .k = ctx->kernels, .scheme = &q->scheme, .global = q->scheme.two_level ? q->global_scale : 1 };
+    j.rounder_bytes = pare_rounder_scratch(&q->scheme, j.group);
+    task t;
+    j.scratch_bytes = place_all(&j, NULL, &t);
+    const size_t bytes = j.scratch_bytes * (size_t)pare_ctx_threads(ctx);
+    const int64_t tasks = (j.rows + j.cut - 1) / j.cut;
+    j.scratch = pare_alloc_aligned(64, bytes);
+    if (!j.scratch) PARE_TRY(pare_no_memory(err, name, bytes));
+    if (!j.how->ordered_groups) {
+        PARE_TRY(pare_parallel(ctx, tasks, find_rows, &j, err));
+        if (q->scheme.nested) PARE_TRY(pare_qtensor_nest(q, err));
+    }
+    PARE_TRY(pare_parallel(ctx, tasks, round_rows, &j, err));
+    bool in_order = true; /* places are columns from the last to the first: groups are where they always are */
+    for (int64_t p = 0; p < j.cols; p++) in_order = in_order && h->column[p] == j.cols - 1 - p;
+    if (j.how->ordered_groups && !in_order) {
+        PARE_TRY(pare_alloc_try((size_t)j.cols * sizeof *q->g_idx, name, (void **)&q->g_idx, err));
+        for (int64_t p = 0; p < j.cols; p++) q->g_idx[h->column[p]] = (int32_t)group_of(&j, p);
+    }
+out:
+    pare_dealloc_aligned(j.scratch);
+    return st;
+}
+
+/* -------------------------------------------------------------------------------------------------------------------- loss */
+
+typedef struct loss_job {
+    pare_ctx *ctx;
+    const pare_curvature *h;
+    const float *w;
+    const pare_qtensor *q;
+    int64_t rows, cut;
+    double (*sums)[2];   /* of a task: of W - Q, of W */
+    uint8_t *scratch;
+    size_t scratch_bytes;
+} loss_job;
+
+/* |X L|^2 - sum of x_j^2 times what was added to H_jj; X [rows, cols] in places. */
+static double energy(const loss_job *j, int64_t rows, const float *x, float *product, void *multiply)
+{
+    const int64_t n = j->h->n;
+    double sum = 0;
+    for (int64_t c0 = 0; c0 < n; c0 += BLOCK) {
+        const int64_t width = least(n - c0, BLOCK), behind = n - c0 - width;
+        pare_product p = { .m = rows, .n = width, .k = behind, .a = x + c0 + width, .a_row = n, .a_col = 1, .b = j->h->square + (c0 + width) * n + c0, .b_row = n,
+                           .b_col = 1, .alpha = 1, .c = product, .c_stride = BLOCK };
+        if (behind > 0) pare_multiply_here(j->ctx->kernels, &p, multiply);
+        for (int64_t r = 0; r < rows; r++) {
+            double sums[BLOCK] = { 0 };
+            for (int64_t i = 0; behind > 0 && i < width; i++) sums[i] = product[r * BLOCK + i];
+            for (int64_t l = 0; l < width; l++) /* the triangle on the diagonal */
+                for (int64_t i = 0; i <= l; i++) sums[i] += (double)x[r * n + c0 + l] * j->h->square[(c0 + l) * n + c0 + i];
+            for (int64_t i = 0; i < width; i++) {
+                const double v = x[r * n + c0 + i];
+                sum += sums[i] * sums[i] - v * v * j->h->added[c0 + i];
+            }
+        }
+    }
+    return sum;
+}
+
+static pare_status loss_rows(void *arg, int64_t index, int worker, pare_err *err)
+{
+    const loss_job *j = arg;
+    pare_status st = PARE_OK;
+    const int64_t n = j->h->n, row0 = index * j->cut, rows = least(j->cut, j->rows - row0);
+    float *x = (void *)(j->scratch + (size_t)worker * j->scratch_bytes), *y = x + j->cut * n, *product = y + j->cut * n;
+    void *multiply = product + up64((size_t)(j->cut * BLOCK));
+    const float *w = j->w + row0 * n;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t p = 0; p < n; p++) x[r * n + p] = w[r * n + j->h->column[p]];
+    j->sums[index][1] = energy(j, rows, x, product, multiply);
+    PARE_TRY(pare_qtensor_dequant_rows(j->ctx->kernels, j->q, row0, rows, y, err));
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t p = 0; p < n; p++) x[r * n + p] -= y[r * n + j->h->column[p]];
+    j->sums[index][0] = energy(j, rows, x, product, multiply);
+out:
+    return st;
+}
+
+pare_status pare_feedback_loss(pare_ctx *ctx, const pare_curvature *h, const float *w, const pare_qtensor *q, double *loss, pare_err *err)
+{
+    pare_status st = PARE_OK;
+    loss_job j = { .ctx = ctx, .h = h, .w = w, .q = q, .rows = q->grid.shape[0] };
+    j.cut = j.rows < 4 * 96 ? 48 : 96; /* a multiple of 12; by the shape alone */
+    const int64_t tasks = (j.rows + j.cut - 1) / j.cut;
+    j.scratch_bytes = up64((size_t)(2 * j.cut * h->n) * sizeof(float) + up64((size_t)(j.cut * BLOCK)) * sizeof(float)) + PARE_MULTIPLY_SCRATCH;
+    const size_t bytes = j.scratch_bytes * (size_t)pare_ctx_threads(ctx);
+    double sum[2] = { 0, 0 };
+    *loss = 0;
+    j.sums = pare_alloc_zero((size_t)(tasks ? tasks : 1), sizeof *j.sums);
+    j.scratch = pare_alloc_aligned(64, bytes);
+    if (!j.sums || !j.scratch) PARE_TRY(pare_no_memory(err, "the loss of a layer", bytes));
+    PARE_TRY(pare_parallel(ctx, tasks, loss_rows, &j, err));
+    for (int64_t i = 0; i < tasks; i++) sum[0] += j.sums[i][0], sum[1] += j.sums[i][1];
+    if (sum[1] > 0) *loss = sum[0] > 0 ? sum[0] / sum[1] : 0;
+out:
+    pare_dealloc_aligned(j.scratch);
+    pare_dealloc(j.sums);
+    return st;
+}
