@@ -39,6 +39,13 @@ int cli_job_json(const cli *c, const pare_job_result *r, const pare_table *plan,
     pare_json_real(j, "sqnr_db", dry ? NAN : r->sqnr_db);
     pare_json_real(j, "seconds", r->seconds);
     pare_json_int(j, "peak_rss_bytes", (int64_t)r->peak_rss_bytes);
+    if (r->calibration_memory) {
+        pare_json_object(j, "calibration");
+        pare_json_int(j, "memory_bytes", (int64_t)r->calibration_memory);
+        pare_json_int(j, "disk_bytes", (int64_t)r->calibration_disk);
+        pare_json_real(j, "expected_seconds", r->calibration_seconds);
+        pare_json_end(j);
+    }
     if (plan) pare_json_table(j, "plan", plan);
     if (a) pare_assess_json(j, "evaluation", a, assess);
     pare_json_end(j);

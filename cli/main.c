@@ -82,7 +82,7 @@ static void on_log(void *user, pare_log_level level, const char *text) {
     const cli *c = user;
     if (level == PARE_LOG_WARNING)
         cli_warn(c, "%s", text);
-    else if (c->verbose) {
+    else if (c->verbose || (level == PARE_LOG_NOTE && !c->quiet)) {
         cli_progress_end();
         fprintf(stderr, "pare: %s\n", text);
     }

@@ -72,7 +72,12 @@ typedef struct pare_allocator {
 /** Replaces the allocator of the whole process; call before any other function, or with nothing allocated. NULL restores libc. */
 PARE_API void pare_set_allocator(const pare_allocator *allocator);
 
-typedef enum pare_log_level { PARE_LOG_WARNING = 1, PARE_LOG_INFO = 2, PARE_LOG_DEBUG = 3 } pare_log_level;
+typedef enum pare_log_level {
+    PARE_LOG_WARNING = 1,
+    PARE_LOG_INFO = 2,
+    PARE_LOG_DEBUG = 3,
+    PARE_LOG_NOTE = 4 /**< everybody should see it: what a long job is going to take */
+} pare_log_level;
 
 typedef struct pare_progress {
     const char *what;     /**< stage, e.g. "quantize" */
@@ -370,6 +375,8 @@ typedef struct pare_job_result {
     double sqnr_db;                     /**< of the quantized tensors together */
     double seconds;
     uint64_t peak_rss_bytes;
+    uint64_t calibration_memory, calibration_disk; /**< that calibration was expected to take; 0 = none */
+    double calibration_seconds;
 } pare_job_result;
 
 typedef struct pare_table pare_table; /**< <pare/report.h> */

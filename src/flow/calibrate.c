@@ -374,25 +374,28 @@ static pare_status all_there(calibrate *c, bool *all, pare_err *err)
     return PARE_OK;
 }
 
-static pare_status start(calibrate *c, pare_err *err)
+pare_walk_options calibrate_walk_options(calibrate *c)
 {
     pare_needs needs = PARE_NEEDS_NOTHING;
-    pare_walk_memory m;
-    char *file = NULL;
     pare_walk_options o = { .streams = 1, .wanted = wanted, .user = c };
-    pare_status st = PARE_OK;
     c->drift = c->ahead = -1;
-    for (int64_t i = 0; i < c->plan->n_items; i++) {
-        const pare_plan_item *item = &c->plan->items[i];
-        if (!item->calibrated) continue;
-        needs |= item->method->needs;
-        c->all_weights += (uint64_t)item->rows * (uint64_t)item->cols;
-    }
+    for (int64_t i = 0; i < c->plan->n_items; i++)
+        if (c->plan->items[i].calibrated) needs |= c->plan->items[i].method->needs;
     if (needs & PARE_NEEDS_DRIFT) c->drift = o.streams++;
     if (c->folds.n) c->ahead = o.streams++;
-    PARE_TRY(pare_model_walk_estimate(c->ctx, c->weights, c->texts->n, c->texts->seq_len, &o, &m, err));
-    /* states go to disk when they would take more than half of what may be used */
-    if (c->options->memory && m.states > c->options->memory / 2 && !(file = pare_path_join(pare_workstore_folder(c->store), "states"))) {
+    return o;
+}
+
+static pare_status start(calibrate *c, pare_err *err)
+{
+    pare_walk_options o = calibrate_walk_options(c);
+    pare_preflight p;
+    char *file = NULL;
+    pare_status st;
+    for (int64_t i = 0; i < c->plan->n_items; i++)
+        if (c->plan->items[i].calibrated) c->all_weights += (uint64_t)c->plan->items[i].rows * (uint64_t)c->plan->items[i].cols;
+    PARE_TRY(calibrate_measure(c, &p, err));
+    if (p.spilled && !(file = pare_path_join(pare_workstore_folder(c->store), "states"))) {
         st = pare_no_memory(err, "states", 0);
         goto out;
     }
@@ -411,6 +414,7 @@ pare_status pare_calibrate_run(pare_ctx *ctx, pare_plan *plan, const pare_weight
     bool all;
     pare_status st;
     PARE_TRY(calibrate_folds_begin(&c, err));
+    PARE_TRY(calibrate_folds_restore(&c, err));
     PARE_TRY(all_there(&c, &all, err));
     if (all) goto out;
     c.done = pare_alloc_zero((size_t)plan->n_items + 1, sizeof *c.done);

@@ -63,6 +63,21 @@ pare_status pare_calibration_texts_load(pare_ctx *ctx, const pare_weights *weigh
 
 /* Can the graph of this checkpoint run, and which layers does it know? Fills item->calibrated; keeps in float what a method cannot reach. */
 pare_status pare_calibrate_plan(pare_ctx *ctx, pare_plan *plan, const pare_weights *weights, pare_err *err);
+/* What calibration is going to take; preflight.c. */
+typedef struct pare_preflight {
+    uint64_t memory;              /* the sum of what follows, but for states that lie on disk */
+    uint64_t block;               /* rounded weights of the largest piece, in f32; norms, biases */
+    uint64_t text;                /* activations and cache of one text */
+    uint64_t layer;               /* the greediest layer: statistics, weight, what its method works with */
+    uint64_t states;
+    bool spilled;                 /* states lie in the work folder */
+    uint64_t disk;                /* finished layers, and states that are spilled */
+    double macs, macs_per_s, seconds;
+} pare_preflight;
+pare_status pare_calibrate_preflight(pare_ctx *ctx, pare_plan *plan, const pare_weights *weights, const pare_calibration_texts *texts, const pare_quantize_options *options,
+                                     pare_preflight *out, pare_err *err);
+/* The line for people. */
+void pare_preflight_say(const pare_ctx *ctx, const pare_calibration_texts *texts, const pare_preflight *p);
 /* Everything that has to be calibrated, into the store. */
 pare_status pare_calibrate_run(pare_ctx *ctx, pare_plan *plan, const pare_weights *weights, const pare_calibration_texts *texts, const pare_quantize_options *options,
                                pare_workstore *store, pare_err *err);

@@ -67,7 +67,7 @@ static pare_status add_fold(calibrate *c, const pare_graph *g, bool encoder, con
     for (int64_t i = 0; f->by_rows && i < f->cols; i++)
         if (f->row_of[i] < 0 || f->row_of[i] >= by->rows) return PARE_OK;
     if ((st = ones(c, f->cols, &scale, err)) != PARE_OK || (st = ones(c, by->rows, &rows, err)) != PARE_OK) return st;
-    const pare_plan_fold fold = { .name = g->weights.at[f->readers[0].weight].name, .by_name = by->name, .cols = f->cols, .rows = by->rows, .scale = scale, .by = rows, .add = f->add };
+    const pare_plan_fold fold = { .name = calibrate_item(c->plan, c->weights, g, f->readers[0].weight)->name, .by_name = by->name, .cols = f->cols, .rows = by->rows, .scale = scale, .by = rows, .add = f->add };
     const calibrate_fold mine = { .fold = f, .graph = g, .encoder = encoder, .method = m, .scale = scale, .by = rows };
     if (!PARE_VEC_PUSH(&c->plan->folds, fold) || !PARE_VEC_PUSH(&c->folds, mine)) return pare_no_memory(err, "folds", sizeof mine);
     by->fold_by = at;
@@ -77,7 +77,7 @@ static pare_status add_fold(calibrate *c, const pare_graph *g, bool encoder, con
 }
 
 /* Scales that an interrupted run found. */
-static pare_status restore(calibrate *c, pare_err *err)
+pare_status calibrate_folds_restore(calibrate *c, pare_err *err)
 {
     for (size_t i = 0; i < c->folds.n; i++) {
         calibrate_fold *f = &c->folds.at[i];
@@ -92,6 +92,8 @@ pare_status calibrate_folds_begin(calibrate *c, pare_err *err)
 {
     bool any = false;
     pare_status st = PARE_OK;
+    c->plan->folds.n = 0; /* of an earlier look */
+    for (int64_t i = 0; i < c->plan->n_items; i++) c->plan->items[i].fold_columns = c->plan->items[i].fold_by = -1;
     for (int64_t i = 0; i < c->plan->n_items; i++) any = any || (c->plan->items[i].calibrated && c->plan->items[i].method->fold);
     if (!any) return PARE_OK;
     PARE_TRY(pare_model_graph_of(c->weights, &c->graph, err));
@@ -102,7 +104,6 @@ pare_status calibrate_folds_begin(calibrate *c, pare_err *err)
         PARE_TRY(pare_graph_folds(g, &c->found[i], err));
         for (size_t k = 0; k < c->found[i].at.n; k++) PARE_TRY(add_fold(c, g, i == 0, &c->found[i].at.at[k], err));
     }
-    st = restore(c, err);
 out:
     return st;
 }

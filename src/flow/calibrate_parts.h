@@ -43,12 +43,17 @@ pare_status calibrate_restore(calibrate *c, pare_plan_item *item, bool *found, p
 pare_status calibrate_layer(calibrate *c, pare_plan_item *item, const pare_stats *stats, const char *remark, pare_err *err);
 /* Rows of an item as f32, as its folds leave them: W diag(s) / by. */
 pare_status calibrate_read(pare_ctx *ctx, const pare_plan *plan, const pare_weights *weights, const pare_plan_item *item, bool allow_nonfinite, float *out, pare_err *err);
+/* Streams and sites of the plan; `wanted` of a walk. */
+pare_walk_options calibrate_walk_options(calibrate *c);
+/* preflight.c: bytes and multiply-adds, without the machine's speed. */
+pare_status calibrate_measure(calibrate *c, pare_preflight *out, pare_err *err);
 pare_status calibrate_move(calibrate *c, int stream, pare_err *err);
 int64_t calibrate_wanted_rows(int64_t cols);                            /* an expert with fewer is starved */
 uint64_t calibrate_expert_bytes(const pare_quantize_options *options);  /* of statistics side by side */
 
 /* calibrate_folds.c: which folds count; where the walk shows them; all those of a site's layer; end. */
 pare_status calibrate_folds_begin(calibrate *c, pare_err *err);
+pare_status calibrate_folds_restore(calibrate *c, pare_err *err); /* those of an interrupted run */
 pare_status calibrate_folds_place(calibrate *c, pare_err *err);
 pare_status calibrate_folds_ahead(calibrate *c, const pare_walk_site *site, pare_err *err);
 void calibrate_folds_end(calibrate *c);

@@ -118,6 +118,7 @@ typedef struct job {
     pare_background *hasher;
     pare_calibration_texts *texts;
     pare_workstore *work;
+    pare_preflight preflight;
     char plan_hash[65];
 } job;
 
@@ -251,6 +252,21 @@ static void clear_job(job *j) {
     clear_paths(&j->paths);
 }
 
+/* Texts of a calibration, and what it will take. */
+static pare_status look_ahead(job *j, pare_err *err) {
+    char limit[32], least[32];
+    pare_status st = pare_calibration_texts_load(j->ctx, j->weights, j->options, &j->texts, err);
+    if (st == PARE_OK) st = pare_calibrate_preflight(j->ctx, j->plan, j->weights, j->texts, j->options, &j->preflight, err);
+    if (st != PARE_OK) return st;
+    pare_preflight_say(j->ctx, j->texts, &j->preflight);
+    if (j->options->memory && j->preflight.memory > j->options->memory) {
+        pare_format_bytes(j->options->memory, limit);
+        pare_format_bytes(j->preflight.memory, least);
+        pare_log(j->ctx, PARE_LOG_WARNING, "memory of %s was asked for; calibration takes %s", limit, least);
+    }
+    return PARE_OK;
+}
+
 static pare_status run(pare_ctx *ctx, pare_plan_kind kind, const char *command, const char *model, const char *out,
                        const pare_quantize_options *options, pare_job_result *result, pare_table **plan, pare_err *err) {
     const double start = pare_now();
@@ -262,9 +278,9 @@ static pare_status run(pare_ctx *ctx, pare_plan_kind kind, const char *command, 
     if (!options->dry_run) PARE_TRY(check_output(&j.paths, options, model, err));
     PARE_TRY(open_input(&j, model, err));
     PARE_TRY(pare_plan_new(ctx, kind, j.weights, options, &j.plan, err));
-    if (j.plan->calibrated) PARE_TRY(pare_calibration_texts_load(ctx, j.weights, options, &j.texts, err));
-    else if (options->calibration)
-        pare_log(ctx, PARE_LOG_WARNING, "a calibration text has no effect here: no method of this plan looks at activations");
+    if (j.plan->calibrated) PARE_TRY(look_ahead(&j, err));
+    else if (options->calibration || options->samples || options->seq_len || options->no_bos)
+        pare_log(ctx, PARE_LOG_WARNING, "--calibration, --samples, --seq-len and --no-bos have no effect here: no method of this plan looks at activations");
     j.plan->texts = j.texts;
     PARE_TRY(pare_finish_check(&(pare_finish){.plan = j.plan, .weights = j.weights, .options = options}, err));
     PARE_TRY(pare_plan_fingerprint(j.plan, j.weights, options, false, j.plan_hash, err));
@@ -278,7 +294,8 @@ static pare_status run(pare_ctx *ctx, pare_plan_kind kind, const char *command, 
     if (plan) PARE_TRY(pare_plan_table(j.plan, plan, err));
     if (result) {
         *result = (pare_job_result){.input_bytes = j.plan->input_file_bytes, .output_bytes = j.plan->output_bytes, .quantized_tensors = j.plan->quantized,
-                                    .kept_tensors = j.plan->kept, .seconds = pare_now() - start, .peak_rss_bytes = pare_peak_rss_bytes()};
+                                    .kept_tensors = j.plan->kept, .seconds = pare_now() - start, .peak_rss_bytes = pare_peak_rss_bytes(),
+                                    .calibration_memory = j.preflight.memory, .calibration_disk = j.preflight.disk, .calibration_seconds = j.preflight.seconds};
         if (!resume_done || !complete_already(&j, result)) pare_plan_totals(j.plan, &result->bits_per_weight, &result->sqnr_db);
     }
 out:

@@ -248,7 +248,8 @@ static pare_status make_states(pare_walk *w, pare_err *err)
             return pare_fail(err, PARE_ERR_MEMORY, "states of %lld texts are too large to be addressed", (long long)w->n_texts);
     if (!pare_add_size(w->slot[w->n_texts], w->memory_slot[w->n_texts] * sizeof(float), &each) || !pare_mul_size(each, (size_t)w->options.streams, &all))
         return pare_fail(err, PARE_ERR_MEMORY, "states of %lld texts are too large to be addressed", (long long)w->n_texts);
-    return pare_workmap_open(w->options.file, all, "states of the calibration texts", &w->states, err);
+    w->state_bytes = all;
+    return w->options.plan_only ? PARE_OK : pare_workmap_open(w->options.file, all, "states of the calibration texts", &w->states, err);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------- new */
@@ -321,7 +322,7 @@ pare_status pare_walk_new(pare_ctx *ctx, pare_graph *graph, const pare_gsource *
         if (source->close) source->close(source->user);
         goto out;
     }
-    PARE_TRY(start(w, ctx, graph, source, w->longest > 0 ? w->longest : 1, false, err));
+    PARE_TRY(start(w, ctx, graph, source, w->longest > 0 ? w->longest : 1, options->plan_only, err));
     for (int64_t t = 0; t < n_texts; t++)
         for (int i = 0; i < w->n_graphs; i++)
             if ((st = pare_engine_check_ids(w->graphs[i].e, w->texts[t].ids, w->texts[t].n, err)) != PARE_OK) {
@@ -443,26 +444,7 @@ static double all_macs(const pare_walk *w, double tokens)
 pare_status pare_walk_get_memory(const pare_walk *w, pare_walk_memory *out, pare_err *err)
 {
     pare_status st = fixed_memory(w, w->longest, out, err);
-    out->states = w->states.n;
+    out->states = w->state_bytes;
     for (int64_t t = 0; t < w->n_texts; t++) out->macs += all_macs(w, (double)w->texts[t].n);
-    return st;
-}
-
-pare_status pare_walk_estimate(pare_ctx *ctx, pare_graph *graph, const pare_gsource *source, int64_t n_texts, int64_t tokens, const pare_walk_options *options,
-                               pare_walk_memory *out, pare_err *err)
-{
-    pare_err why = { 0 };
-    pare_status st;
-    pare_walk *w = blank(graph, source, options, &why);
-    if (!w) {
-        if (err) *err = why;
-        return why.code;
-    }
-    PARE_TRY(start(w, ctx, graph, source, tokens, true, err));
-    PARE_TRY(fixed_memory(w, tokens, out, err));
-    out->states = (uint64_t)n_texts * (uint64_t)options->streams * (most_state(w, tokens) + sizeof(float) * memory_floats(w, tokens));
-    out->macs = (double)n_texts * all_macs(w, (double)tokens);
-out:
-    pare_walk_free(w);
     return st;
 }

@@ -27,6 +27,7 @@ typedef struct pare_walk_options {
     int streams;                  /* 1 ... 4 */
     const char *file;             /* states lie here, mapped; the file goes when the walk does. NULL: in memory */
     pare_compute compute;
+    bool plan_only;               /* no memory for texts or states: for questions alone */
     /* Is it a layer whose inputs are wanted? NULL: every PARE_GW_LINEAR. */
     bool (*wanted)(void *user, const pare_graph *g, pare_gw w);
     void *user;
@@ -68,13 +69,6 @@ typedef struct pare_walk_memory {
     double macs;                  /* multiply-adds of linear layers and attention in one stream */
 } pare_walk_memory;
 pare_status pare_walk_get_memory(const pare_walk *w, pare_walk_memory *out, pare_err *err);
-/*
- * The same before there are states: what a walk over n texts of `tokens` would take. Takes graph and source over, which is only
- * asked for sizes.
- */
-pare_status pare_walk_estimate(pare_ctx *ctx, pare_graph *graph, const pare_gsource *source, int64_t n_texts, int64_t tokens, const pare_walk_options *options,
-                               pare_walk_memory *out, pare_err *err);
-
 /* Piece that a stream runs next; pare_walk_pieces() when it is through. */
 int pare_walk_at(const pare_walk *w, int stream);
 /* All texts of the stream through its next piece. */

@@ -48,6 +48,7 @@ struct pare_walk {
     int at[PARE_WALK_STREAMS];
     size_t *slot;                    /* [n_texts + 1] bytes: where the state of a text lies in a stream's part */
     size_t *memory_slot;             /* [n_texts + 1] floats: the same of an encoder's rows */
+    size_t state_bytes;
     pare_workmap states;             /* [streams][slot[n_texts] + 4 * memory_slot[n_texts]] */
 };
 

@@ -87,8 +87,6 @@ pare_status pare_model_engine(pare_ctx *ctx, const pare_weights *weights, pare_d
 /* Both, and a walk (graph/walk.h): float matrices as stored. */
 pare_status pare_model_walk(pare_ctx *ctx, const pare_weights *weights, const pare_walk_text *texts, int64_t n_texts, const pare_walk_options *options,
                             pare_walk **out, pare_err *err);
-pare_status pare_model_walk_estimate(pare_ctx *ctx, const pare_weights *weights, int64_t n_texts, int64_t tokens, const pare_walk_options *options,
-                                     pare_walk_memory *out, pare_err *err);
 
 /* The first of the alternatives under which the checkpoint holds "<prefix><name>"; without names: the first. NULL-terminated. */
 const char *pare_g_prefix(const pare_gnames *names, const char *const *alternatives, const char *name);

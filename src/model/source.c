@@ -393,12 +393,3 @@ pare_status pare_model_walk(pare_ctx *ctx, const pare_weights *weights, const pa
     pare_status st = make_parts(ctx, weights, PARE_DTYPE_NONE, &graph, &s, err);
     return st == PARE_OK ? pare_walk_new(ctx, graph, &s, texts, n_texts, options, out, err) : st;
 }
-
-pare_status pare_model_walk_estimate(pare_ctx *ctx, const pare_weights *weights, int64_t n_texts, int64_t tokens, const pare_walk_options *options,
-                                     pare_walk_memory *out, pare_err *err)
-{
-    pare_graph *graph = NULL;
-    pare_gsource s = { 0 };
-    pare_status st = make_parts(ctx, weights, PARE_DTYPE_NONE, &graph, &s, err);
-    return st == PARE_OK ? pare_walk_estimate(ctx, graph, &s, n_texts, tokens, options, out, err) : st;
-}

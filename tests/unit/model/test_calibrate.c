@@ -368,6 +368,17 @@ static void write_result(bench *b, const char *folder)
     const pare_finish f = { .plan = b->plan, .weights = b->weights, .options = &b->options, .command = "test", .plan_hash = "", .folder = folder,
                             .shard_hash = (const char(*)[65])hash, .input_hash = (const char(*)[65])input };
     assert_ok(pare_finish_folder(b->ctx, &f, &err));
+    char path[512];
+    pare_jdoc *doc;
+    snprintf(path, sizeof path, "%s/pare.json", folder);
+    assert_ok(pare_jdoc_load(path, 1 << 24, &doc, &err));
+    const pare_jval *folds = pare_j_get(pare_jdoc_root(doc), "folds");
+    assert_int_equal(pare_j_count(folds), b->plan->folds.n);
+    for (size_t i = 0; i < pare_j_count(folds); i++) {
+        assert_true(pare_weights_find(b->weights, pare_j_text(pare_j_get(pare_j_at(folds, i), "layer"), "")) >= 0);
+        assert_true(pare_weights_find(b->weights, pare_j_text(pare_j_get(pare_j_at(folds, i), "divides"), "")) >= 0);
+    }
+    pare_jdoc_free(doc);
 }
 
 static float *result_of(bench *b, const char *folder, bool replaced, int64_t *n)
