@@ -492,6 +492,8 @@ out:
 static void add_scheme(pare_str *s, const pare_scheme *q) {
     pare_str_printf(s, "%d %d %d %d %d %d %lld %lld %lld %d %d %d %d", q->kind, q->bits, q->code_dtype, q->symmetric, q->granularity, q->axis,
                     (long long)q->group_size, (long long)q->block[0], (long long)q->block[1], q->scale_dtype, q->range, q->clip, q->course);
+    pare_str_printf(s, " %d %d %d %d %.17g %d %d %d %d %lld %.9g", q->codebook, q->two_level, q->nested, q->float_zero, q->clip_p, q->zero_min, q->act, q->act_bits,
+                    q->act_float, (long long)q->act_group, (double)q->act_threshold);
 }
 
 pare_status pare_plan_fingerprint(const pare_plan *plan, const pare_weights *weights, const pare_quantize_options *options, bool times, char hex[65],

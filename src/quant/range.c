@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Scale and zero point of one block of linear codes, and the search of the clipping range with the least squared error.
+ * Scale and zero point of one block of linear codes, and the search of the range with the least sum of |error|^p (p = 2: squared error), refined by
+ * least squares.
  *
  *   symmetric    scale = absmax / D          D = (2^b - 1) / 2 (full range) or 2^(b-1) - 1 (narrow); 1 bit: D = 1
  *   asymmetric   lo = min(0, min x), hi = max(0, max x);  scale = (hi - lo) / (2^b - 1);  zero = rne(-lo / scale), at least
@@ -59,6 +60,7 @@ void pare_ranger_init(const pare_scheme *s, pare_ranger *r)
     r->zero_min = s->zero_min;
     r->symmetric = s->symmetric;
     r->clip = s->clip != PARE_CLIP_NONE;
+    r->p = s->clip == PARE_CLIP_LP ? s->clip_p > 0.0 ? (float)s->clip_p : 2.4f : 2.0f;
     r->scale_dtype = s->scale_dtype == PARE_DTYPE_NONE ? PARE_F32 : s->scale_dtype;
     r->divisor = narrow ? r->middle - 1 : s->bits == 1 ? 1.0 : r->umax / 2.0;
     r->smallest = pare_scale_smallest(r->scale_dtype);
@@ -108,6 +110,7 @@ typedef struct values_job { const pare_values *v; const pare_ranger *r; float sc
 
 static double sse_of(const pare_ranger *r, const pare_values *v, int64_t from, int64_t n, float scale, int32_t zero)
 {
+    if (r->p != 2.0f) return v->k->quant_lp(v->x + from, v->weight != NULL ? v->weight + from : NULL, n, scale, zero, r->umin, r->umax, r->p);
     if (v->weight != NULL) return v->k->quant_sse_weighted(v->x + from, v->weight + from, n, scale, zero, r->umin, r->umax);
     return v->k->quant_sse(v->x + from, n, scale, zero, r->umin, r->umax);
 }
@@ -261,13 +264,71 @@ out:
     return st;
 }
 
+/* ------------------------------------------------------------------------------------------------------- least squares */
+
+/* Sums over the codes of the best pair so far, cut by cut. */
+static pare_zero_sums sums_of(const search *s)
+{
+    pare_zero_sums a = {0}, b;
+    for (int64_t i = 0; i < pare_cuts(s->v->n); i++) {
+        int64_t n;
+        const float *x = cut_of(s->v, i, &n);
+        s->v->k->zero_sums(x, s->v->weight != NULL ? s->v->weight + i * PARE_CUT : NULL, n, s->scale, (float)s->zero, s->r->umax, &b);
+        a.w += b.w, a.u += b.u, a.uu += b.uu, a.x += b.x, a.xu += b.xu, a.xx += b.xx;
+    }
+    return a;
+}
+
+/* The scale that is best for these codes and a zero point, as stored; 0: there is none. */
+static float best_scale(const search *s, const pare_zero_sums *a, double zero)
+{
+    const double xr = a->xu - zero * a->x, rr = a->uu - 2.0 * zero * a->u + zero * zero * a->w;
+    return rr > 0.0 && xr > 0.0 ? store(s->r, xr / rr) : 0.0f;
+}
+
+/* Takes a pair when it is strictly better. */
+static pare_status try_pair(search *s, float scale, int32_t zero)
+{
+    double sse;
+    if (scale == 0.0f || (scale == s->scale && zero == s->zero)) return PARE_OK;
+    const int32_t below = zero - s->r->umin, above = s->r->umax - zero;
+    if ((double)scale * (below > above ? below : above) > FLT_MAX) return PARE_OK;
+    const pare_status st = block_sse(s->r, s->v, scale, zero, &sse, s->err);
+    if (st == PARE_OK && sse < s->sse) s->sse = sse, s->scale = scale, s->zero = zero;
+    return st;
+}
+
+/*
+ * From the best range on: scale (and zero point) of least squares for the codes, codes for the scale, in turns while it helps.
+ *   s = sum x (u - z) / sum (u - z)^2;   asymmetric: z = rne((sum u - sum x / t) / n), t the slope of the straight line through (u, x)
+ */
+static pare_status fit(search *s)
+{
+    pare_status st = PARE_OK;
+    for (int turn = 0; turn < 4; turn++) {
+        const double before = s->sse;
+        const pare_zero_sums a = sums_of(s);
+        PARE_TRY(try_pair(s, best_scale(s, &a, s->zero), s->zero));
+        const double spread = a.w * a.uu - a.u * a.u, slope = spread > 0.0 ? (a.w * a.xu - a.x * a.u) / spread : 0.0;
+        if (!s->r->symmetric && slope > 0.0) {
+            double z = nearbyint((a.u - a.x / slope) / a.w);
+            z = z < s->r->zero_min ? s->r->zero_min : z > s->r->umax ? s->r->umax : z;
+            PARE_TRY(try_pair(s, best_scale(s, &a, z), (int32_t)z));
+        }
+        if (!(s->sse < before)) break;
+    }
+out:
+    return st;
+}
+
 pare_status pare_ranger_find_known(const pare_ranger *r, const pare_values *v, double lo, double hi, float *scale, int32_t *zero, pare_err *err)
 {
     *zero = r->middle;
     *scale = r->symmetric ? pare_ranger_symmetric(r, hi) : pare_ranger_asymmetric(r, lo, hi, zero);
     if (!r->clip || hi == lo) return PARE_OK;
     search s = {.r = r, .v = v, .lo = lo, .hi = hi, .sse = HUGE_VAL, .scale = *scale, .zero = *zero, .err = err};
-    const pare_status st = r->symmetric ? search_symmetric(&s) : search_asymmetric(&s);
+    pare_status st = r->symmetric ? search_symmetric(&s) : search_asymmetric(&s);
+    if (st == PARE_OK) st = fit(&s);
     *scale = s.scale;
     *zero = s.zero;
     return st;

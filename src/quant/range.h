@@ -14,6 +14,7 @@ typedef struct pare_ranger {
     int32_t middle;            /* 2^(bits-1): the zero point of symmetric schemes */
     int32_t zero_min;          /* asymmetric: smallest zero point */
     bool symmetric, clip;
+    float p;                   /* clip: exponent of |error| */
     pare_dtype scale_dtype;    /* f32, f16 or bf16 */
     double divisor;            /* symmetric: scale = absmax / divisor */
     float smallest, largest;   /* positive values that a stored scale can have; symmetric: with no overflow of middle * scale */
