@@ -91,13 +91,19 @@ def main():
                           libs.bnb_config(kind, nested, str(dtype)[6:]), layout="bitsandbytes", scheme=f"{kind}{', nested' if nested else ''}, blocks of {block}"))
     parts, values = libs.pack_bnb8(weight(16, 64, torch.float16))
     rows.append(write("bnb-int8", parts, values, torch.float16, libs.bnb_config(eight=True), layout="bitsandbytes", scheme="LLM.int8()"))
+    for bits, group, axis, shape, dtype in ((4, 64, 1, (16, 64), torch.float32), (4, 32, 0, (16, 64), torch.float16), (3, 64, 1, (16, 64), torch.float32),
+                                            (3, 64, 0, (16, 64), torch.float32), (2, 32, 1, (16, 64), torch.bfloat16), (1, 64, 1, (16, 64), torch.float32),
+                                            (8, 64, 1, (16, 64), torch.float16)):
+        parts, values = libs.pack_hqq(weight(*shape, dtype), bits, group, axis)
+        rows.append(write(f"hqq-{bits}bit-g{group}-axis{axis}-{str(dtype)[6:].replace('bfloat', 'bf').replace('float', 'f')}", parts, values, dtype,
+                          libs.hqq_config(bits, group, axis), layout="hqq", scheme=f"{bits} bit, groups of {group}, axis {axis}"))
     for dtype in (torch.float32, torch.bfloat16):
         layer = libs.W8A16LinearLayer(64, 16, bias=True, dtype=dtype)
         layer.quantize(weight(16, 64, dtype))
         layer.bias = torch.linspace(-1, 1, 16).to(dtype)
         rows.append(write(f"course-{str(dtype)[6:].replace('bfloat', 'bf').replace('float', 'f')}", dict(layer.state_dict()), layer.values(), dtype,
                           layout="course", scheme="W8A16"))
-    versions = {p: libs.version(p) for p in ("torch", "compressed-tensors", "gptqmodel", "autoawq", "optimum-quanto", "bitsandbytes", "safetensors")}
+    versions = {p: libs.version(p) for p in ("torch", "compressed-tensors", "gptqmodel", "autoawq", "optimum-quanto", "bitsandbytes", "hqq", "safetensors")}
     versions["torch"] = versions["torch"].split("+")[0]
     (HERE / "index.json").write_text(json.dumps({"made_by": versions, "layer": LAYER, "cases": rows}, indent=1) + "\n")
     size = sum(f.stat().st_size for f in HERE.rglob("*") if f.is_file())

@@ -152,7 +152,19 @@ def load_bnb(folder, case):
     return values, model, dtypes.pop(), EXACT
 
 
-LOADERS = {"compressed-tensors": load_ct, "bitsandbytes": load_bnb, "gptq": load_gptq, "gptq_v2": load_gptq, "awq": load_awq, "quanto": load_quanto, "course": load_course}
+def load_hqq(folder, case):
+    """hqq's layers in a float model, as transformers 4 puts them there (transformers 5.23 does not load HQQ checkpoints)."""
+    libs.need("hqq.core.quantize")
+    parts, model, values = models.tensors(folder), copy.deepcopy(models.float_model(case["plain_folder"])), {}
+    for module in sorted(n.removesuffix(".W_q") for n in parts if n.endswith(".W_q")):
+        layer, values[module + ".weight"] = libs.unpack_hqq({n.removeprefix(module + "."): v for n, v in parts.items() if n.startswith(module + ".")})
+        old, (parent, _, leaf) = model.get_submodule(module), module.rpartition(".")
+        layer.bias = old.bias
+        setattr(model.get_submodule(parent), leaf, layer)
+    return values, model, torch.float32, EXACT
+
+
+LOADERS = {"compressed-tensors": load_ct, "hqq": load_hqq, "bitsandbytes": load_bnb, "gptq": load_gptq, "gptq_v2": load_gptq, "awq": load_awq, "quanto": load_quanto, "course": load_course}
 EXTRA = {"compressed-tensors": [("default mode", check_ct_run)], "gptq": [("AutoGPTQ", check_autogptq)]}
 
 
@@ -345,6 +357,12 @@ def run(report):
     one(report, "course", ["--scheme", "W8A16"], "stories260k", model("stories260k/hf"))
     one(report, "course", ["--scheme", "W8A16"], "demo", model("demo"))
 
+    for scheme in ("W4A16_ASYM:g64", "W8A16_ASYM:g64", "W3A16_ASYM:g64", "W2A16_ASYM:g32", "W1A16_ASYM:g64", "W4A16_ASYM:channel", "W4A16_ASYM:g64:axis0:fzero",
+                   "W3A16_ASYM:g64:axis0:fzero"):
+        one(report, "hqq", ["--scheme", scheme], "tiny bf16", bf16)
+    one(report, "hqq", ["--scheme", "W4A16_ASYM:g64"], "tiny f16 biased", f16)
+    one(report, "hqq", ["--scheme", "W4A16_ASYM:g64"], "tiny f32 untied", f32)
+    one(report, "hqq", ["--scheme", "W4A16_ASYM:g64"], "demo", model("demo"))
     for scheme in ("NF4", "FP4", "NF4:nested", "FP4:nested", "NF4:g128", "LLM_INT8"):
         for name, source in (("tiny bf16", bf16), ("tiny f32 untied", f32), ("tiny f16 biased", f16)):
             one(report, "bitsandbytes", ["--scheme", scheme], name, source)

@@ -307,6 +307,39 @@ def bnb_config(kind="nf4", nested=False, dtype="bfloat16", eight=False):
             "llm_int8_skip_modules": ["lm_head"], "llm_int8_threshold": 6.0, "load_in_4bit": not eight, "load_in_8bit": eight, "quant_method": "bitsandbytes"}
 
 
+# ---------------------------------------------------------------------------------------------------------------- HQQ
+@_quiet
+def pack_hqq(weight, bits, group, axis):
+    """hqq's own layer: the state dict that it saves with encoded_state_dict, and its values worked out in f32 (the layer rounds each step to its dtype)."""
+    need("hqq.core.quantize")
+    from hqq.core.quantize import BaseQuantizeConfig, HQQLinear, Quantizer
+    linear = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    linear.weight.data = weight.clone()
+    layer = HQQLinear(linear, BaseQuantizeConfig(nbits=bits, group_size=group, axis=axis), compute_dtype=weight.dtype, device="cpu")
+    parts = {k: v.clone().contiguous() for k, v in layer.state_dict().items() if v is not None}
+    meta = dict(layer.meta) | {"compute_dtype": torch.float32, "scale": layer.meta["scale"].float(), "zero": layer.meta["zero"].float()}
+    return parts, Quantizer.dequantize(layer.W_q.data, meta)
+
+
+@_quiet
+def unpack_hqq(parts):
+    """hqq's own layer on the tensors of one -> values [out, in] in f32."""
+    need("hqq.core.quantize")
+    from hqq.core.quantize import HQQLinear
+    layer = HQQLinear(None, None, compute_dtype=torch.float32, device="cpu", initialize=False)
+    layer.load_state_dict({k: v.clone() for k, v in parts.items() if k != "bias"})
+    layer.meta |= {"compute_dtype": torch.float32, "scale": layer.meta["scale"].float(), "zero": layer.meta["zero"].float()}
+    layer.compute_dtype = torch.float32
+    return layer, layer.dequantize().float()
+
+
+def hqq_config(bits, group, axis):
+    return {"quant_config": {"offload_meta": False, "scale_quant_params": None, "zero_quant_params": None,
+                             "weight_quant_params": {"nbits": bits, "channel_wise": True, "group_size": group, "optimize": True, "round_zero": bits == 4,
+                                                     "axis": axis, "view_as_float": False}},
+            "quant_method": "hqq", "skip_modules": ["lm_head"]}
+
+
 # ---------------------------------------------------------------------------------------------------------------- AWQ
 @functools.lru_cache(maxsize=None)
 @_quiet

@@ -267,11 +267,32 @@ static void bitsandbytes(void **state)
     }
 }
 
+static void hqq(void **state)
+{
+    static const char *const modules[] = { "model.layers.0.mlp.up_proj", "model.layers.1.mlp.up_proj" };
+    static const char *const kept[] = { "model.layers.1.mlp.down_proj", "model.layers.0.mlp.down_proj", "model.layers.2.mlp.up_proj", "lm_head" };
+    job_of j;
+    pare_jdoc *doc;
+    (void)state;
+    make(&j, "hqq", (const char *const[]){ "W4A16_ASYM:g64", "W4A16_ASYM:g64" }, modules, 2, kept, 4);
+    const pare_jval *c = config_of(&j, "hqq", &doc);
+    text_is(c, "quant_method", "hqq");
+    int_is(c, "quant_config/weight_quant_params/nbits", 4);
+    int_is(c, "quant_config/weight_quant_params/group_size", 64);
+    int_is(c, "quant_config/weight_quant_params/axis", 1);
+    bool_is(c, "quant_config/weight_quant_params/round_zero", true);
+    bool_is(c, "quant_config/weight_quant_params/view_as_float", false);
+    text_is(c, "skip_modules/0", "mlp.down_proj"); /* by tag, once; mlp.up_proj is quantized elsewhere */
+    text_is(c, "skip_modules/1", "lm_head");
+    assert_int_equal(pare_j_count(at(c, "skip_modules")), 2);
+    pare_jdoc_free(doc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compressed_one_scheme), cmocka_unit_test(compressed_mixed), cmocka_unit_test(gptq), cmocka_unit_test(gptq_zero_min),
-        cmocka_unit_test(awq), cmocka_unit_test(quanto), cmocka_unit_test(bitsandbytes),
+        cmocka_unit_test(awq), cmocka_unit_test(quanto), cmocka_unit_test(bitsandbytes), cmocka_unit_test(hqq),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

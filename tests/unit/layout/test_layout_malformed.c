@@ -98,6 +98,21 @@ static const broken cases[] = {
     { "bitsandbytes LLM_INT8", 8, true, RESHAPE, "a.SCB", 0, { 8, 8 }, "a.SCB: shape [8, 8]", 0 },
     { "bitsandbytes LLM_INT8", 8, true, RETYPE, "a.weight", "U8", { 0 }, "a.weight: dtype U8", 0 },
     { "bitsandbytes LLM_INT8", 8, true, FILL, "a.weight_format", 0, { 0 }, "order 90", PARE_ERR_UNSUPPORTED },
+    { "hqq W4A16_ASYM:g32:fzero", 4, false, REMOVE, "a.W_q", 0, { 0 }, "part of no hqq layer", 0 },
+    { "hqq W4A16_ASYM:g32:fzero", 4, false, REMOVE, "a.scale", 0, { 0 }, "'a.scale'", 0 },
+    { "hqq W4A16_ASYM:g32:fzero", 4, false, REMOVE, "a.zero", 0, { 0 }, "'a.zero'", 0 },
+    { "hqq W4A16_ASYM:g32:fzero", 4, false, REMOVE, "a.shape", 0, { 0 }, "'a.shape'", 0 },
+    { "hqq W4A16_ASYM:g32:fzero", 4, false, REMOVE, "a.packing", 0, { 0 }, "'a.packing'", 0 },
+    { "hqq W4A16_ASYM:g32:fzero", 4, false, RESHAPE, "a.scale", 0, { 96, 2 }, "a.scale: shape [96, 2]", 0 },
+    { "hqq W4A16_ASYM:g32:axis0:fzero", 4, false, RESHAPE, "a.zero", 0, { 192, 1 }, "a.zero: shape [192, 1]", 0 },
+    { "hqq W4A16_ASYM:g32:fzero", 4, false, RETYPE, "a.scale", "I16", { 0 }, "a.scale: dtype I16", 0 },
+    { "hqq W4A16_ASYM:g32:fzero", 4, false, RETYPE, "a.shape", "F64", { 0 }, "a.shape: dtype F64", 0 },
+    { "hqq W4A16_ASYM:g32:fzero", 4, false, FILL, "a.shape", 0, { 0 }, "a.W_q: shape [", 0 },
+    { "hqq W4A16_ASYM:g32:fzero", 4, false, FILL, "a.nbits", 0, { 0 }, "nbits 1515870810", 0 },
+    { "hqq W4A16_ASYM:g32:fzero", 4, false, FILL, "a.group_size", 0, { 0 }, "group_size 1515870810", 0 },
+    { "hqq W4A16_ASYM:g32:fzero", 4, false, FILL, "a.axis", 0, { 0 }, "axis 1515870810", 0 },
+    { "hqq W4A16_ASYM:g32:fzero", 4, false, FILL, "a.packing", 0, { 0 }, "'ZZZZZZZ'", PARE_ERR_UNSUPPORTED },
+    { "hqq W4A16_ASYM:g32:fzero", 4, false, FILL, "a.quant_scale", 0, { 0 }, "a.quant_scale: scales or zero points", PARE_ERR_UNSUPPORTED },
     /* names */
     { "gptq", 4, false, RENAME, "b", "a.weight", { 0 }, "a.weight: stored both in float and as a gptq layer", 0 },
     { "compressed-tensors", 4, true, RENAME, "b", "b.weight_scale", { 0 }, "b.weight_scale: part of no", 0 },
@@ -147,7 +162,7 @@ static void broken_files(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const broken *b = &cases[i];
-        char layout[32] = { 0 };
+        char layout[40] = { 0 };
         memcpy(layout, b->layout, strcspn(b->layout, " "));
         const pare_layout *l = pare_layout_find(layout);
         bool bytes = b->bits == 8 && strcmp(b->layout, "compressed-tensors") != 0;
@@ -276,6 +291,12 @@ static const asked questions[] = {
     { "bitsandbytes", "LLM_INT8", { 17, 13 }, PARE_OK, "" },
     { "bitsandbytes", "LLM_INT8:tensor", { 17, 13 }, PARE_ERR_USAGE, "a scale per output channel" },
     { "compressed-tensors", "NF4", { 17, 128 }, PARE_ERR_USAGE, "does not store NF4" },
+    { "hqq", "W4A16_ASYM:g64", { 64, 128 }, PARE_OK, "transformers 5" },
+    { "hqq", "W4A16_ASYM:g64", { 1, 64 }, PARE_ERR_UNSUPPORTED, "1 is no multiple of 2" },
+    { "hqq", "W4A16_ASYM:g64", { 3, 50 }, PARE_ERR_UNSUPPORTED, "no whole number of groups of 64" },
+    { "hqq", "W4A16", { 64, 128 }, PARE_ERR_USAGE, "asymmetric" },
+    { "hqq", "W7A16_ASYM", { 64, 128 }, PARE_ERR_USAGE, "5, 6 or 8 bits" },
+    { "compressed-tensors", "W4A16_ASYM:fzero", { 64, 128 }, PARE_ERR_USAGE, "does not store W4A16_ASYM" },
     { "course", "W8A16", { 7, 5 }, PARE_OK, "" },
     { "course", "W4A16", { 64, 128 }, PARE_ERR_USAGE, "W8A16" },
 };
@@ -305,7 +326,7 @@ static void other_ranks(void **state)
         pare_err err = { 0 };
         char warn[256];
         bool taken = !strcmp((*l)->name, "quanto") || !strcmp((*l)->name, "compressed-tensors"); /* convolutions */
-        assert_ok(pare_scheme_parse(!strcmp((*l)->name, "awq") ? "W4A16" : !strcmp((*l)->name, "bitsandbytes") ? "NF4" : !strcmp((*l)->name, "hqq") ? "W4A16:fzero" : "W8A16",
+        assert_ok(pare_scheme_parse(!strcmp((*l)->name, "awq") ? "W4A16" : !strcmp((*l)->name, "bitsandbytes") ? "NF4" : !strcmp((*l)->name, "hqq") ? "W4A16_ASYM" : "W8A16",
                                     &s, &err));
         assert_int_equal((*l)->check(&s, PARE_F32, "conv.weight", 4, conv, warn, &err), taken ? PARE_OK : PARE_ERR_UNSUPPORTED);
         if (!taken) assert_non_null(strstr(err.text, "[8, 4, 3, 3]"));

@@ -175,6 +175,14 @@ static void bitsandbytes(void **state)
     named("bitsandbytes", (const char *const[]){ "NF4", "FP4", "NF4:nested", "FP4:nested", "NF4:g32", "FP4:g256:nested", "LLM_INT8", "LLM_INT8:t4.5", "LLM_INT8:tinf", NULL });
 }
 
+static void hqq(void **state)
+{
+    (void)state;
+    named("hqq", (const char *const[]){ "W4A16_ASYM:g64:fzero", "W8A16_ASYM:g32:fzero", "W3A16_ASYM:g64:fzero", "W2A16_ASYM:g32:fzero", "W1A16_ASYM:g64:fzero",
+                                        "W5A16_ASYM:g32:fzero", "W4A16_ASYM:channel:fzero", "W4A16_ASYM:g64:axis0:fzero", "W3A16_ASYM:g32:axis0:fzero",
+                                        "W2A16_ASYM:g64:axis0:fzero", NULL });
+}
+
 static void enough(void **state)
 {
     (void)state;
@@ -187,7 +195,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gptq), cmocka_unit_test(gptq_v2), cmocka_unit_test(awq), cmocka_unit_test(quanto_packed), cmocka_unit_test(compressed_packed),
-        cmocka_unit_test(by_bytes), cmocka_unit_test(compressed_bytes), cmocka_unit_test(bitsandbytes), cmocka_unit_test(enough),
+        cmocka_unit_test(by_bytes), cmocka_unit_test(compressed_bytes), cmocka_unit_test(bitsandbytes), cmocka_unit_test(hqq), cmocka_unit_test(enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
