@@ -28,6 +28,12 @@ pare_plan_item *calibrate_item(const pare_plan *plan, const pare_weights *weight
     return i >= 0 && i < plan->n_items && plan->items[i].weight == i ? &plan->items[i] : NULL;
 }
 
+/* Statistics that an item asks for: its method's, and its scheme's. */
+static pare_needs calibrate_needs(const pare_plan *plan, const pare_plan_item *item)
+{
+    return pare_method_needs(item->method, pare_plan_params(plan, item->method)) | pare_scheme_needs(&item->scheme);
+}
+
 static void mark(pare_plan *plan, const pare_weights *weights, const pare_graph *g)
 {
     for (size_t w = 0; g && w < g->weights.n; w++) {
@@ -49,7 +55,7 @@ static pare_status cannot_run(const pare_method *m, const pare_err *why, pare_er
 /* What a method needs statistics for, and the graph never shows, stays in float. */
 static pare_status keep_unseen(pare_plan *plan, pare_plan_item *item, const pare_weights *weights, pare_err *err)
 {
-    if (item->action != PARE_ACTION_QUANTIZE || item->calibrated || (item->method->rows && item->method->needs == PARE_NEEDS_NOTHING)) return PARE_OK;
+    if (item->action != PARE_ACTION_QUANTIZE || item->calibrated || (item->method->rows && calibrate_needs(plan, item) == PARE_NEEDS_NOTHING)) return PARE_OK;
     item->action = weights->at[item->weight].layout ? PARE_ACTION_CAST : PARE_ACTION_KEEP;
     item->dtype = weights->at[item->weight].dtype;
     item->n_parts = 0;
@@ -65,7 +71,7 @@ pare_status pare_calibrate_plan(pare_ctx *ctx, pare_plan *plan, const pare_weigh
     pare_status st = PARE_OK;
     (void)ctx;
     for (int64_t i = 0; i < plan->n_items && !first; i++)
-        if (plan->items[i].action == PARE_ACTION_QUANTIZE && pare_method_is_calibrated(plan->items[i].method)) first = plan->items[i].method;
+        if (plan->items[i].action == PARE_ACTION_QUANTIZE && (pare_method_is_calibrated(plan->items[i].method) || pare_scheme_needs(&plan->items[i].scheme))) first = plan->items[i].method;
     if (!first) return PARE_OK;
     if (pare_model_graph_of(weights, &g, &why) != PARE_OK) return cannot_run(first, &why, err);
     mark(plan, weights, g);
@@ -93,7 +99,7 @@ static pare_status open_readers(calibrate *c, const pare_walk_site *site, pare_n
         const pare_status st = calibrate_restore(c, item, &found, err);
         if (st != PARE_OK) return st;
         if (found) continue;
-        *needs |= pare_method_needs(item->method, pare_plan_params(c->plan, item->method));
+        *needs |= calibrate_needs(c->plan, item);
         ++*open;
     }
     return PARE_OK;
@@ -231,10 +237,8 @@ static pare_status pool_all(experts *e, pare_err *err)
     pare_collect *pool = NULL;
     const pare_moe *moe = e->sites[0].graph->nodes.at[e->sites[0].node].attr;
     for (int64_t i = 0; i < e->n; i++)
-        for (int k = 0; k < e->sites[i].n_readers; k++) {
-            const pare_method *m = calibrate_item(e->c->plan, e->c->weights, e->sites[i].graph, e->sites[i].readers[k].weight)->method;
-            needs |= pare_method_needs(m, pare_plan_params(e->c->plan, m));
-        }
+        for (int k = 0; k < e->sites[i].n_readers; k++)
+            needs |= calibrate_needs(e->c->plan, calibrate_item(e->c->plan, e->c->weights, e->sites[i].graph, e->sites[i].readers[k].weight));
     pare_status st = pare_collect_new(e->c->ctx, needs, e->sites[0].cols, e->c->texts->tokens * moe->top, scale_of(e->c, &e->sites[0]), name_of(&e->sites[0]), &pool, err);
     if (st != PARE_OK) return st;
     e->pool = pool;
@@ -382,7 +386,7 @@ pare_walk_options calibrate_walk_options(calibrate *c)
     pare_walk_options o = { .streams = 1, .wanted = wanted, .user = c };
     c->drift = c->ahead = -1;
     for (int64_t i = 0; i < c->plan->n_items; i++)
-        if (c->plan->items[i].calibrated) needs |= pare_method_needs(c->plan->items[i].method, pare_plan_params(c->plan, c->plan->items[i].method));
+        if (c->plan->items[i].calibrated) needs |= calibrate_needs(c->plan, &c->plan->items[i]);
     if (needs & PARE_NEEDS_DRIFT) c->drift = o.streams++;
     if (c->folds.n) c->ahead = o.streams++;
     return o;

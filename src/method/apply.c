@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "method/method.h"
+#include "method/act_range.h"
 
 enum { PIECE = 1 << 17 }; /* elements of a piece of rows, as the streaming path cuts them */
 
@@ -53,7 +53,7 @@ out:
     return st;
 }
 
-pare_status pare_method_apply(pare_ctx *ctx, const pare_method *m, const pare_layer_job *job, pare_layer_result *out, pare_err *err)
+static pare_status codes_of(pare_ctx *ctx, const pare_method *m, const pare_layer_job *job, pare_layer_result *out, pare_err *err)
 {
     const int64_t shape[2] = { job->rows, job->cols };
     const pare_quantizer *quantizer = pare_quantizer_for(job->scheme);
@@ -72,4 +72,11 @@ out:
     pare_qtensor_free(out->q);
     out->q = NULL;
     return pare_context(err, st, "%s", job->name);
+}
+
+pare_status pare_method_apply(pare_ctx *ctx, const pare_method *m, const pare_layer_job *job, pare_layer_result *out, pare_err *err)
+{
+    const pare_status st = codes_of(ctx, m, job, out, err);
+    if (st == PARE_OK && pare_scheme_needs(job->scheme) && job->stats && job->stats->range) out->q->input_scale = pare_act_scale(job->scheme, job->stats->range, job->params);
+    return st;
 }

@@ -18,6 +18,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "method/act_range.h"
 #include "method/clip_search.h"
 #include "method/method.h"
 #include "method/weigh.h"
@@ -27,6 +28,7 @@ static const pare_option options[] = {
     {"duo", PARE_OPT_CHOICE, "both|yes|no", "both", "scales from activations and weights (yes), activations alone (no)"},
     {"clip", PARE_OPT_CHOICE, "search|none", "search", "range of a block: searched for the least error of the output, or to its extremes"},
     {"sweeps", PARE_OPT_INT, "1..10", "1", "passes of the range search over a row's blocks"},
+    PARE_RANGE_OPTIONS,
     {NULL, PARE_OPT_TEXT, NULL, NULL, NULL},
 };
 

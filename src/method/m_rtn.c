@@ -5,11 +5,12 @@
  * least squares; with clip=lp the sum of |error|^p is the measure (docs/methods/rtn.md).
  */
 #include <string.h>
-#include "method/method.h"
+#include "method/act_range.h"
 
 static const pare_option options[] = {
     {"clip", PARE_OPT_CHOICE, "none|mse|lp", "none", "range of a block: none = to its extremes, mse = searched for the least squared error, lp = for the least sum of |error|^p"},
     {"p", PARE_OPT_REAL, "0.1..8", "2.4", "clip=lp: the exponent"},
+    PARE_RANGE_OPTIONS,
     {NULL, PARE_OPT_TEXT, NULL, NULL, NULL},
 };
 

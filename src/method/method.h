@@ -98,6 +98,11 @@ static inline pare_needs pare_method_needs(const pare_method *m, const pare_para
 {
     return m->more_needs && params ? m->needs | m->more_needs(params) : m->needs;
 }
+/* What a scheme asks for whatever the method: the range of inputs, where their scale is static. pare_method_apply() turns it into q->input_scale. */
+static inline pare_needs pare_scheme_needs(const pare_scheme *s)
+{
+    return s->act == PARE_ACT_STATIC_TENSOR || (s->two_level && s->act == PARE_ACT_DYNAMIC_GROUP) ? PARE_NEEDS_RANGE : PARE_NEEDS_NOTHING;
+}
 /* Needs statistics of inputs? */
 static inline bool pare_method_is_calibrated(const pare_method *m) { return m->needs != PARE_NEEDS_NOTHING || m->fold != NULL; }
 #endif
