@@ -93,7 +93,7 @@ static pare_status open_readers(calibrate *c, const pare_walk_site *site, pare_n
         const pare_status st = calibrate_restore(c, item, &found, err);
         if (st != PARE_OK) return st;
         if (found) continue;
-        *needs |= item->method->needs;
+        *needs |= pare_method_needs(item->method, pare_plan_params(c->plan, item->method));
         ++*open;
     }
     return PARE_OK;
@@ -231,8 +231,10 @@ static pare_status pool_all(experts *e, pare_err *err)
     pare_collect *pool = NULL;
     const pare_moe *moe = e->sites[0].graph->nodes.at[e->sites[0].node].attr;
     for (int64_t i = 0; i < e->n; i++)
-        for (int k = 0; k < e->sites[i].n_readers; k++)
-            needs |= calibrate_item(e->c->plan, e->c->weights, e->sites[i].graph, e->sites[i].readers[k].weight)->method->needs;
+        for (int k = 0; k < e->sites[i].n_readers; k++) {
+            const pare_method *m = calibrate_item(e->c->plan, e->c->weights, e->sites[i].graph, e->sites[i].readers[k].weight)->method;
+            needs |= pare_method_needs(m, pare_plan_params(e->c->plan, m));
+        }
     pare_status st = pare_collect_new(e->c->ctx, needs, e->sites[0].cols, e->c->texts->tokens * moe->top, scale_of(e->c, &e->sites[0]), name_of(&e->sites[0]), &pool, err);
     if (st != PARE_OK) return st;
     e->pool = pool;
@@ -385,7 +387,7 @@ static pare_status start(calibrate *c, pare_err *err)
     for (int64_t i = 0; i < c->plan->n_items; i++) {
         const pare_plan_item *item = &c->plan->items[i];
         if (!item->calibrated) continue;
-        needs |= item->method->needs;
+        needs |= pare_method_needs(item->method, pare_plan_params(c->plan, item->method));
         c->all_weights += (uint64_t)item->rows * (uint64_t)item->cols;
     }
     if (needs & PARE_NEEDS_DRIFT) c->drift = o.streams++;

@@ -39,7 +39,10 @@ static pare_status prepare(const pare_params *params, pare_scheme *scheme, pare_
     if (params && !pare_params_bool(params, "static-groups") && (scheme->nested || scheme->two_level))
         return pare_fail(err, PARE_ERR_UNSUPPORTED, "method gptq: scheme '%s' needs all scales at once: static-groups=false cannot serve it", scheme->name);
     const char *clip = params ? pare_params_text(params, "clip") : "mse";
-    if (strcmp(clip, "mse") == 0 && scheme->clip == PARE_CLIP_NONE) scheme->clip = PARE_CLIP_MSE;
+    if (strcmp(clip, "mse") == 0 && scheme->clip == PARE_CLIP_NONE) {
+        scheme->clip = PARE_CLIP_MSE;
+        if (pare_scheme_check(scheme, 0, NULL, NULL) != PARE_OK) scheme->clip = PARE_CLIP_NONE; /* codes whose range is not searched (float8) */
+    }
     return PARE_OK;
 }
 
@@ -47,6 +50,11 @@ static pare_correction correction(const pare_params *params)
 {
     const char *name = pare_params_text(params, "correct");
     return strcmp(name, "gptaq") == 0 ? PARE_CORRECT_GPTAQ : strcmp(name, "qronos") == 0 ? PARE_CORRECT_QRONOS : PARE_CORRECT_NONE;
+}
+
+static pare_needs more_needs(const pare_params *params)
+{
+    return correction(params) == PARE_CORRECT_NONE ? PARE_NEEDS_NOTHING : PARE_NEEDS_DRIFT;
 }
 
 static void add_note(pare_layer_result *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -127,6 +135,7 @@ const pare_method pare_m_gptq = {
     .help = "columns one after the other, later ones make up for the errors of earlier ones; needs calibration",
     .paper = "Frantar et al. 2022, arXiv 2210.17323",
     .needs = PARE_NEEDS_HESSIAN,
+    .more_needs = more_needs,
     .scope = PARE_SCOPE_LINEAR,
     .options = options,
     .prepare = prepare,

@@ -75,6 +75,7 @@ typedef struct pare_fold_job {
 typedef struct pare_method {
     const char *name, *help, *paper;
     pare_needs needs, fold_needs;
+    pare_needs (*more_needs)(const pare_params *params); /* what options add to needs; NULL = nothing */
     pare_scope scope;
     const pare_option *options;    /* ends with name NULL */
     /* Turns options into scheme fields (e.g. clip=mse), refuses schemes it cannot serve. */
@@ -93,6 +94,10 @@ const pare_method *const *pare_methods(void);            /* NULL-terminated */
  * be NULL for methods that need none. fold() is not called. NaN or Inf in w: PARE_ERR_DATA.
  */
 pare_status pare_method_apply(pare_ctx *ctx, const pare_method *m, const pare_layer_job *job, pare_layer_result *out, pare_err *err);
+static inline pare_needs pare_method_needs(const pare_method *m, const pare_params *params)
+{
+    return m->more_needs && params ? m->needs | m->more_needs(params) : m->needs;
+}
 /* Needs statistics of inputs? */
 static inline bool pare_method_is_calibrated(const pare_method *m) { return m->needs != PARE_NEEDS_NOTHING || m->fold != NULL; }
 #endif
