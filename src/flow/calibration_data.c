@@ -25,6 +25,7 @@ typedef struct loader {
     int32_t bos;                 /* -1 = windows do not begin with it */
     parts parts;
     bool as_is;                  /* rows of a file of ids: no cutting */
+    int64_t rows, cols;          /* of such a file; parts has those rows that count */
 } loader;
 
 static void clear_parts(parts *p) {
@@ -124,6 +125,16 @@ static pare_status add_id(loader *l, part *p, int64_t row, int64_t id, pare_err 
     return PARE_VEC_PUSH(&p->ids, (int32_t)id) ? PARE_OK : pare_no_memory(err, l->where, p->ids.n * sizeof(int32_t));
 }
 
+/* A file of rows: how many there are, and of how many ids. All count unless a number was given. */
+static pare_status begin_rows(loader *l, int64_t rows, int64_t cols, pare_err *err) {
+    if (rows == 0 || cols < 2) return pare_fail(err, PARE_ERR_DATA, "%s: %lld rows of %lld ids: there is nothing to calibrate on", l->where, (long long)rows, (long long)cols);
+    l->as_is = true;
+    l->rows = rows;
+    l->cols = cols;
+    l->samples = l->o->samples && l->o->samples < rows ? l->o->samples : rows;
+    return PARE_OK;
+}
+
 static pare_status take_part(loader *l, part *p, pare_err *err) {
     if (PARE_VEC_PUSH(&l->parts, *p)) return PARE_OK;
     PARE_VEC_CLEAR(&p->ids);
@@ -139,10 +150,10 @@ static pare_status load_npy(loader *l, pare_err *err) {
     const pare_dtype_kind kind = t ? pare_dtype_get_info(t->dtype)->kind : PARE_KIND_NONE;
     if (!t || t->ndim < 1 || t->ndim > 2 || (kind != PARE_KIND_INT && kind != PARE_KIND_UINT))
         PARE_FAIL(err, PARE_ERR_DATA, "%s: is not one array of whole numbers with one or two dimensions", l->where);
-    const int64_t rows = t->ndim == 2 ? t->shape[0] : 1, cols = t->shape[t->ndim - 1];
+    const int64_t cols = t->shape[t->ndim - 1];
+    if (t->ndim == 2) PARE_TRY(begin_rows(l, t->shape[0], cols, err));
     PARE_TRY(pare_store_data(store, 0, &data, err));
-    l->as_is = t->ndim == 2;
-    for (int64_t r = 0; r < rows && r < (l->as_is ? l->samples : 1); r++) {
+    for (int64_t r = 0; r < (l->as_is ? l->samples : 1); r++) {
         part p = {.name = "ids"};
         for (int64_t c = 0; c < cols && st == PARE_OK; c++) {
             int64_t id = 0;
@@ -178,14 +189,17 @@ static pare_status load_json(loader *l, pare_err *err) {
     if (st != PARE_OK) return st;
     const pare_jval *root = pare_jdoc_root(doc);
     if (pare_j_type(root) != PARE_J_ARRAY || pare_j_count(root) == 0) PARE_FAIL(err, PARE_ERR_DATA, "%s: is not a list of token ids, nor of lists of them", l->where);
-    l->as_is = pare_j_type(pare_j_at(root, 0)) == PARE_J_ARRAY;
-    if (!l->as_is) st = load_row(l, root, 0, err);
-    for (size_t i = 0; l->as_is && i < pare_j_count(root) && (int64_t)i < l->samples && st == PARE_OK; i++) {
+    const pare_jval *first = pare_j_at(root, 0);
+    if (pare_j_type(first) != PARE_J_ARRAY)
+        PARE_TRY(load_row(l, root, 0, err));
+    else
+        PARE_TRY(begin_rows(l, (int64_t)pare_j_count(root), (int64_t)pare_j_count(first), err));
+    for (size_t i = 0; l->as_is && i < pare_j_count(root); i++) {
         const pare_jval *row = pare_j_at(root, i);
         if (pare_j_type(row) != PARE_J_ARRAY) PARE_FAIL(err, PARE_ERR_DATA, "%s: row %zu is not a list", l->where, i);
-        if (pare_j_count(row) != pare_j_count(pare_j_at(root, 0)))
-            PARE_FAIL(err, PARE_ERR_DATA, "%s: row %zu has %zu ids, row 0 has %zu: all must have the same number", l->where, i, pare_j_count(row), pare_j_count(pare_j_at(root, 0)));
-        st = load_row(l, row, (int64_t)i, err);
+        if (pare_j_count(row) != pare_j_count(first))
+            PARE_FAIL(err, PARE_ERR_DATA, "%s: row %zu has %zu ids, row 0 has %zu: all must have the same number", l->where, i, pare_j_count(row), pare_j_count(first));
+        if ((int64_t)i < l->samples) PARE_TRY(load_row(l, row, (int64_t)i, err));
     }
 out:
     pare_jdoc_free(doc);
@@ -194,10 +208,32 @@ out:
 
 /* ------------------------------------------------------------------------------------------------------------- windows */
 
+/* All parts as one. */
+static pare_status join_parts(loader *l, pare_err *err) {
+    part *all = &l->parts.at[0];
+    for (size_t i = 1; i < l->parts.n; i++) {
+        pare_ids *ids = &l->parts.at[i].ids;
+        for (size_t k = 0; k < ids->n; k++)
+            if (!PARE_VEC_PUSH(&all->ids, ids->at[k])) return pare_no_memory(err, l->where, (all->ids.n + ids->n) * sizeof(int32_t));
+        PARE_VEC_CLEAR(ids);
+    }
+    l->parts.n = 1;
+    all->name = "text";
+    return PARE_OK;
+}
+
+/* Windows that the parts hold, each by itself. */
+static int64_t held(const loader *l, int64_t body) {
+    int64_t n = 0;
+    for (size_t i = 0; i < l->parts.n; i++) n += (int64_t)l->parts.at[i].ids.n / body;
+    return n;
+}
+
 /* Windows of each part, in proportion to its tokens and no more than it holds: the part furthest behind its share gets the next one. */
 static int64_t share_out(loader *l, int64_t body) {
-    int64_t total = 0, given = 0, tokens = 0;
-    for (size_t i = 0; i < l->parts.n; i++) total += (int64_t)l->parts.at[i].ids.n / body, tokens += (int64_t)l->parts.at[i].ids.n;
+    int64_t given = 0, tokens = 0;
+    const int64_t total = held(l, body);
+    for (size_t i = 0; i < l->parts.n; i++) tokens += (int64_t)l->parts.at[i].ids.n;
     for (const int64_t want = total < l->samples ? total : l->samples; given < want; given++) {
         part *best = NULL;
         double most = 0;
@@ -234,19 +270,21 @@ static pare_status cut_part(const loader *l, const part *p, int64_t body, int32_
     return PARE_OK;
 }
 
-/* All parts together are shorter than a window: one window of everything. */
-static int64_t join(const loader *l, int32_t *out) {
-    int64_t n = 0;
-    if (l->bos >= 0) out[n++] = l->bos;
-    for (size_t i = 0; i < l->parts.n; i++)
-        for (size_t k = 0; k < l->parts.at[i].ids.n && n < l->len; k++) out[n++] = l->parts.at[i].ids.at[k];
-    return n;
+/* A text shorter than a window: one window of everything. */
+static int64_t one_short(const loader *l, int32_t *out) {
+    const int64_t head = l->bos >= 0, n = (int64_t)l->parts.at[0].ids.n;
+    if (head) out[0] = l->bos;
+    memcpy(out + head, l->parts.at[0].ids.at, (size_t)n * sizeof *out);
+    return head + n;
 }
 
 static pare_status cut_text(loader *l, pare_calibration_data *out, pare_err *err) {
     const int64_t body = l->len - (l->bos >= 0);
     pare_status st = PARE_OK;
     if (body < 1) return pare_fail(err, PARE_ERR_USAGE, "calibration windows of %lld tokens hold nothing but the beginning of a text", (long long)l->len);
+    /* What the parts leave over may make a window too. */
+    if (held(l, body) < l->samples && held(l, body) < out->source_tokens / body) PARE_TRY(join_parts(l, err));
+    if (out->source_tokens < body) PARE_TRY(join_parts(l, err));
     const int64_t windows = share_out(l, body);
     out->windows = windows ? windows : 1;
     out->len = l->len;
@@ -257,19 +295,29 @@ static pare_status cut_text(loader *l, pare_calibration_data *out, pare_err *err
         to += l->parts.at[i].windows * l->len;
     }
     if (!windows) {
-        out->len = join(l, out->ids);
+        out->len = one_short(l, out->ids);
         pare_log(l->ctx, PARE_LOG_WARNING, "%s: %lld tokens are less than one window of %lld: calibration sees one short window, which is too little to trust", l->where,
                  (long long)out->source_tokens, (long long)l->len);
     } else if (windows < l->samples)
         pare_log(l->ctx, PARE_LOG_WARNING, "%s: %lld tokens give %lld windows of %lld, not %lld", l->where, (long long)out->source_tokens, (long long)windows, (long long)l->len,
                  (long long)l->samples);
+out:
     return st;
 }
 
+/* Whole rows, or as much as was asked for. */
 static pare_status take_rows(const loader *l, pare_calibration_data *out, pare_err *err) {
-    const int64_t stored = (int64_t)l->parts.at[0].ids.n;
+    const pare_calibration_options *o = l->o;
     out->windows = (int64_t)l->parts.n;
-    out->len = stored < l->len ? stored : l->len;
+    out->len = o->seq_len && o->seq_len < l->cols ? o->seq_len : l->cols;
+    if (o->samples > l->rows || o->seq_len > l->cols)
+        pare_log(l->ctx, PARE_LOG_WARNING, "%s: has %lld rows of %lld ids; %lld of %lld were asked for", l->where, (long long)l->rows, (long long)l->cols,
+                 (long long)(o->samples ? o->samples : l->rows), (long long)(o->seq_len ? o->seq_len : l->cols));
+    if (o->max_positions > 0 && out->len > o->max_positions) {
+        pare_log(l->ctx, PARE_LOG_WARNING, "%s: of the %lld ids of each row only the first %lld are used: the model has no more positions", l->where, (long long)out->len,
+                 (long long)o->max_positions);
+        out->len = o->max_positions;
+    }
     if (!(out->ids = pare_alloc((size_t)(out->windows * out->len) * sizeof *out->ids))) return pare_no_memory(err, "calibration windows", (size_t)(out->windows * out->len) * 4);
     for (int64_t r = 0; r < out->windows; r++) memcpy(out->ids + r * out->len, l->parts.at[r].ids.at, (size_t)out->len * sizeof *out->ids);
     return PARE_OK;
@@ -285,16 +333,20 @@ static pare_status count_distinct(const loader *l, pare_calibration_data *out, p
 
 /* --------------------------------------------------------------------------------------------------------------- entry */
 
-static pare_status settle_length(loader *l, pare_err *err) {
+static pare_status settle(loader *l, pare_err *err) {
     const pare_calibration_options *o = l->o;
     if (o->samples < 0 || o->seq_len < 0 || o->seq_len == 1) return pare_fail(err, PARE_ERR_USAGE, "calibration: %lld windows of %lld tokens", (long long)o->samples, (long long)o->seq_len);
     l->samples = o->samples ? o->samples : DEFAULT_SAMPLES;
     l->len = o->seq_len ? o->seq_len : DEFAULT_LENGTH;
-    if (o->max_positions > 0 && l->len > o->max_positions) {
-        if (o->seq_len) pare_log(l->ctx, PARE_LOG_WARNING, "calibration: windows of %lld tokens, not %lld: the model has no more positions", (long long)o->max_positions, (long long)o->seq_len);
-        l->len = o->max_positions;
-    }
     return PARE_OK;
+}
+
+/* Of windows that are cut. A default that does not fit is no surprise, a number that was given and is not kept to is one. */
+static void limit_length(loader *l) {
+    const int64_t most = l->o->max_positions;
+    if (most <= 0 || l->len <= most) return;
+    pare_log(l->ctx, l->o->seq_len ? PARE_LOG_WARNING : PARE_LOG_INFO, "calibration: windows of %lld tokens, not %lld: the model has no more positions", (long long)most, (long long)l->len);
+    l->len = most;
 }
 
 static pare_status load_source(loader *l, pare_err *err) {
@@ -316,9 +368,11 @@ pare_status pare_calibration_load(pare_ctx *ctx, const pare_tokenizer *tok, cons
     pare_status st = PARE_OK;
     memset(out, 0, sizeof *out);
     out->bundled = !o->file;
-    PARE_TRY(settle_length(&l, err));
+    PARE_TRY(settle(&l, err));
     PARE_TRY(load_source(&l, err));
-    for (size_t i = 0; i < l.parts.n; i++) out->source_tokens += (int64_t)l.parts.at[i].ids.n;
+    out->source_tokens = l.rows * l.cols;
+    for (size_t i = 0; i < l.parts.n && !l.as_is; i++) out->source_tokens += (int64_t)l.parts.at[i].ids.n;
+    if (!l.as_is) limit_length(&l);
     if (out->source_tokens < 2) PARE_FAIL(err, PARE_ERR_DATA, "%s: %lld tokens: there is nothing to calibrate on", l.where, (long long)out->source_tokens);
     if (l.tok && !l.as_is && !(o->file && (pare_str_ends(o->file, ".npy") || pare_str_ends(o->file, ".json")))) PARE_TRY(find_bos(&l, err));
     PARE_TRY(l.as_is ? take_rows(&l, out, err) : cut_text(&l, out, err));

@@ -9,7 +9,7 @@
 
 typedef struct pare_calibration_options {
     const char *file;            /* NULL = the bundled text */
-    int64_t samples, seq_len;    /* windows and tokens of one; 0 = 128, 2048 */
+    int64_t samples, seq_len;    /* windows and tokens of one; 0 = 128, 2048; of a file of rows all rows, whole rows */
     uint64_t seed;
     bool no_bos;                 /* no beginning-of-sequence id at the head of a window, also where the tokenizer adds one to a text */
     int64_t vocab;               /* ids are below this */
@@ -31,11 +31,13 @@ typedef struct pare_calibration_data {
  * tokenized once without special ids and cut into windows that do not overlap, at places drawn from (seed, name of the part); parts give windows in
  * proportion to their tokens. Where the tokenizer begins a text with BOS every window begins with it, and has one token of text less: models park
  * attention on the first position, and without BOS another token becomes that sink and distorts what is measured.
+ * Parts that hold too few windows by themselves are joined into one text first.
  *   fewer tokens than samples * seq_len   fewer windows; PARE_LOG_WARNING with the numbers
  *   shorter than one window               one shorter window; PARE_LOG_WARNING
  *   fewer than 2 tokens                   PARE_ERR_DATA
- * Files of ids: .npy of integers or .json; [windows, len] is used as it is, the first `samples` rows in order, cut to seq_len where that is given;
- * one row is cut like text. An id outside the vocabulary: PARE_ERR_DATA that names it.
+ *   more tokens than max_positions        shorter windows; PARE_LOG_WARNING where seq_len was given, otherwise PARE_LOG_INFO
+ * Files of ids: .npy of integers or .json; [windows, len] is used as it is: the first `samples` rows in order, each cut to seq_len, with a warning
+ * where max_positions cuts them; one row is cut like text. An id outside the vocabulary: PARE_ERR_DATA that names it.
  */
 pare_status pare_calibration_load(pare_ctx *ctx, const pare_tokenizer *tok, const pare_calibration_options *options, pare_calibration_data *out, pare_err *err);
 void pare_calibration_clear(pare_calibration_data *data);
