@@ -13,6 +13,7 @@
 #include <string.h>
 #include "layout/compressed_tensors.h"
 
+enum { INPUT_SCALE = PARE_CT_CARRIED, INPUT_GLOBAL = PARE_CT_CARRIED + 4 };
 static const char *const carried[] = { ".input_scale", ".input_zero_point", ".output_scale", ".output_zero_point", ".input_global_scale" };
 
 /* ----------------------------------------------------------------------------------------------------- configuration */
@@ -20,15 +21,28 @@ static const char *const carried[] = { ".input_scale", ".input_zero_point", ".ou
 typedef struct ct_args {
     bool given;                  /* false: nothing is configured, the tensors decide */
     int64_t bits, group, block[2];
-    bool is_float, symmetric;
+    bool is_float, symmetric, act_float;
+    int64_t act_bits, act_group;
     pare_granularity strategy;   /* 0 = not said */
     pare_act act;
 } ct_args;
 
+static void read_activations(const pare_jval *act, ct_args *a)
+{
+    const pare_jval *dynamic = pare_j_get(act, "dynamic");
+    const bool local = pare_str_same_nocase(pare_j_text(dynamic, ""), "local");
+    const int64_t group = pare_j_int(pare_j_get(act, "group_size"), 0), bits = pare_j_int(pare_j_get(act, "num_bits"), 8);
+    a->act = !local && !pare_j_bool(dynamic, false) ? PARE_ACT_STATIC_TENSOR : group > 0 && group <= INT32_MAX ? PARE_ACT_DYNAMIC_GROUP : PARE_ACT_DYNAMIC_TOKEN;
+    a->act_group = a->act == PARE_ACT_DYNAMIC_GROUP ? group : 0;
+    a->act_bits = bits >= 1 && bits <= 16 ? bits : 8;
+    a->act_float = pare_str_same_nocase(pare_j_text(pare_j_get(act, "type"), "int"), "float") && (a->act_bits == 8 || a->act_bits == 4);
+}
+
 static pare_status read_args(const pare_bind *b, const pare_jval *group, ct_args *a, pare_err *err)
 {
     static const struct { const char *name; pare_granularity value; } strategies[] = {
-        { "tensor", PARE_PER_TENSOR }, { "channel", PARE_PER_CHANNEL }, { "group", PARE_PER_GROUP }, { "block", PARE_PER_BLOCK } };
+        { "tensor", PARE_PER_TENSOR }, { "channel", PARE_PER_CHANNEL }, { "group", PARE_PER_GROUP }, { "block", PARE_PER_BLOCK },
+        { "tensor_group", PARE_PER_GROUP } };
     const pare_jval *w = pare_j_get(group, "weights"), *act = pare_j_get(group, "input_activations"), *tile = pare_j_get(w, "block_structure");
     const char *strategy = pare_j_text(pare_j_get(w, "strategy"), "");
     *a = (ct_args){ .given = pare_j_type(w) == PARE_J_OBJECT, .bits = pare_j_int(pare_j_get(w, "num_bits"), 8),
@@ -40,12 +54,12 @@ static pare_status read_args(const pare_bind *b, const pare_jval *group, ct_args
         if (!strcmp(strategies[i].name, strategy)) a->strategy = strategies[i].value;
     if (*strategy && !a->strategy) return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: weight strategy '%s' is not read", b->where, strategy);
     if (a->bits < 1 || a->bits > 8) return pare_fail(err, PARE_ERR_FORMAT, "%s: num_bits %lld; 1 to 8 are read", b->where, (long long)a->bits);
-    if (a->is_float && a->bits != 8) return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: float weights of %lld bits are not read", b->where, (long long)a->bits);
+    if (a->is_float && a->bits != 8 && a->bits != 4) return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: float weights of %lld bits are not read", b->where, (long long)a->bits);
     if ((a->strategy == PARE_PER_GROUP && a->group < 1) || a->group > INT32_MAX)
         return pare_fail(err, PARE_ERR_FORMAT, "%s: strategy '%s' with group_size %lld", b->where, strategy, (long long)a->group);
     if (a->block[0] < 1 || a->block[1] < 1 || a->block[0] > INT32_MAX || a->block[1] > INT32_MAX)
         return pare_fail(err, PARE_ERR_FORMAT, "%s: block_structure [%lld, %lld]", b->where, (long long)a->block[0], (long long)a->block[1]);
-    if (pare_j_type(act) == PARE_J_OBJECT) a->act = pare_j_bool(pare_j_get(act, "dynamic"), false) ? PARE_ACT_DYNAMIC_TOKEN : PARE_ACT_STATIC_TENSOR;
+    if (pare_j_type(act) == PARE_J_OBJECT) read_activations(act, a);
     return PARE_OK;
 }
 
@@ -93,7 +107,7 @@ static pare_status find_args(const pare_bind *b, const char *stem, size_t n, ct_
 static bool known_formats(const pare_jval *config, const char **format)
 {
     static const char *const known[] = { "pack-quantized", "int-quantized", "float-quantized", "naive-quantized", "mixed-precision", "dense", "fakequant",
-                                         NULL };
+                                         "nvfp4-pack-quantized", "mxfp4-pack-quantized", "mxfp8-quantized", NULL };
     const pare_jval *groups = pare_j_get(config, "config_groups");
     const char *key;
     *format = pare_j_text(pare_j_get(pare_j_get(config, "sparsity_config"), "format"), "dense");
@@ -213,6 +227,59 @@ static pare_status check_zeros(const pare_bind *b, ct_args *a, pare_weight *w, p
     return pare_bind_expect(b, z, "I32 U32", 2, (int64_t[]){ lines, groups }, err);
 }
 
+static bool is_exponent(pare_dtype d) { return d == PARE_U8 || d == PARE_F8_E8M0; }
+
+/* What all layers take from the configuration's activations. */
+static void take_activations(pare_weight *w, const ct_args *a)
+{
+    w->scheme.act = a->act;
+    if (a->act != PARE_ACT_NONE) {
+        w->scheme.act_bits = (int)a->act_bits;
+        w->scheme.act_float = a->act_float;
+        w->scheme.act_group = a->act_group;
+    }
+    w->scheme.name[0] = 0;
+    pare_scheme_make_name(&w->scheme);
+}
+
+/* e2m1 or float8 in groups with scales of 8 bits: NVFP4 (e4m3 under a global scale), MXFP4 and MXFP8 (powers of two). */
+static pare_status bind_micro(pare_bind *b, const char *stem, size_t n, const ct_args *a, pare_weight *w, pare_err *err)
+{
+    pare_status st;
+    const pare_tensor *t = &b->store->tensors[w->part[PARE_CT_MAIN]], *scale = &b->store->tensors[w->part[PARE_CT_SCALE]];
+    const bool eight = t->dtype != PARE_U8, nv = !is_exponent(scale->dtype);
+    const int64_t group = nv ? 16 : 32;
+    for (int i = PARE_CT_ZERO; i <= PARE_CT_G_IDX; i++)
+        if (w->part[i] >= 0) PARE_FAIL(err, PARE_ERR_FORMAT, "%s: %s has neither zero points nor act-order", b->store->tensors[w->part[i]].name, t->name);
+    PARE_TRY(pare_bind_expect(b, w->part[PARE_CT_MAIN], eight ? "F8_E4M3" : "U8", 2, (int64_t[]){ -1, -1 }, err));
+    w->shape[0] = t->shape[0];
+    w->shape[1] = eight ? t->shape[1] : t->shape[1] * 2;
+    if (w->shape[1] < group || w->shape[1] % group)
+        PARE_FAIL(err, PARE_ERR_FORMAT, "%s: %lld input channels are no whole number of groups of %lld", t->name, (long long)w->shape[1], (long long)group);
+    if (a->given && (a->bits != (eight ? 8 : 4) || !a->is_float || (a->strategy && a->strategy != PARE_PER_GROUP) || (a->group > 0 && a->group != group)))
+        PARE_FAIL(err, PARE_ERR_FORMAT, "%s: float codes of %d bits in groups of %lld here, %s of %lld bits in groups of %lld in %s", t->name, eight ? 8 : 4,
+                  (long long)group, a->is_float ? "floats" : "integers", (long long)a->bits, (long long)a->group, b->where);
+    PARE_TRY(pare_bind_expect(b, w->part[PARE_CT_SCALE], nv ? "F8_E4M3" : "U8 F8_E8M0", 2, (int64_t[]){ w->shape[0], w->shape[1] / group }, err));
+    if (nv) {
+        PARE_TRY(pare_bind_need(b, stem, n, ".weight_global_scale", &w->part[PARE_CT_GLOBAL], err));
+        if (b->store->tensors[w->part[PARE_CT_GLOBAL]].ndim == 0) PARE_TRY(pare_bind_expect(b, w->part[PARE_CT_GLOBAL], "F32", 0, NULL, err));
+        else PARE_TRY(pare_bind_expect(b, w->part[PARE_CT_GLOBAL], "F32", 1, (int64_t[]){ 1 }, err));
+    }
+    pare_scheme_read(&w->scheme, eight ? 8 : 4, true, PARE_PER_GROUP, group, nv ? PARE_F8_E4M3FN : PARE_F8_E8M0);
+    w->scheme.kind = PARE_CODE_FLOAT;
+    w->scheme.code_dtype = eight ? PARE_F8_E4M3FN : PARE_F4_E2M1;
+    w->scheme.two_level = nv;
+    w->info[PARE_CT_INFO_FORMAT] = eight ? PARE_CT_MXFP8 : nv ? PARE_CT_NVFP4 : PARE_CT_MXFP4;
+    w->info[PARE_CT_INFO_GROUP] = group;
+    w->info[PARE_CT_INFO_GROUPS] = w->shape[1] / group;
+    take_activations(w, a);
+    w->dtype = PARE_BF16;
+    w->zero_kind = PARE_ZERO_SYM;
+    PARE_TRY(pare_bind_add(b, stem, n, w, err));
+out:
+    return st;
+}
+
 static pare_status bind_layer(pare_bind *b, const char *stem, size_t n, int64_t main, pare_err *err)
 {
     pare_status st;
@@ -221,13 +288,18 @@ static pare_status bind_layer(pare_bind *b, const char *stem, size_t n, int64_t 
     bool packed = pare_str_ends(t->name, ".weight_packed");
     ct_args a;
     w.info[PARE_CT_INFO_FORMAT] = packed ? PARE_CT_PACK : t->dtype == PARE_I8 ? PARE_CT_INT : PARE_CT_FLOAT;
-    w.part[PARE_CT_SHAPE] = w.part[PARE_CT_ZERO] = w.part[PARE_CT_G_IDX] = -1;
+    w.part[PARE_CT_SHAPE] = w.part[PARE_CT_ZERO] = w.part[PARE_CT_G_IDX] = w.part[PARE_CT_GLOBAL] = -1;
     PARE_TRY(find_args(b, stem, n, &a, err));
     PARE_TRY(pare_bind_need(b, stem, n, ".weight_scale", &w.part[PARE_CT_SCALE], err));
-    if (packed) PARE_TRY(pare_bind_need(b, stem, n, ".weight_shape", &w.part[PARE_CT_SHAPE], err));
+    const bool micro = (packed && t->dtype == PARE_U8) || is_exponent(b->store->tensors[w.part[PARE_CT_SCALE]].dtype);
+    if (packed && !micro) PARE_TRY(pare_bind_need(b, stem, n, ".weight_shape", &w.part[PARE_CT_SHAPE], err));
     w.part[PARE_CT_ZERO] = pare_bind_part(b, stem, n, ".weight_zero_point");
     w.part[PARE_CT_G_IDX] = pare_bind_part(b, stem, n, ".weight_g_idx");
     for (int i = 0; i < PARE_CT_PARTS - PARE_CT_CARRIED; i++) w.part[PARE_CT_CARRIED + i] = pare_bind_part(b, stem, n, carried[i]);
+    if (micro) return bind_micro(b, stem, n, &a, &w, err);
+    if (a.given && a.is_float && a.bits != 8)
+        PARE_FAIL(err, PARE_ERR_FORMAT, "%s: dtype %s in the file, float weights of %lld bits in %s", t->name, pare_dtype_get_info(t->dtype)->safetensors,
+                  (long long)a.bits, b->where);
     if (a.given && a.is_float != (w.info[PARE_CT_INFO_FORMAT] == PARE_CT_FLOAT))
         PARE_FAIL(err, PARE_ERR_FORMAT, "%s: %s weights in %s, dtype %s in the file", t->name, a.is_float ? "float" : "integer", b->where,
                   pare_dtype_get_info(t->dtype)->safetensors);
@@ -244,10 +316,7 @@ static pare_status bind_layer(pare_bind *b, const char *stem, size_t n, int64_t 
         w.scheme.kind = PARE_CODE_FLOAT;
         w.scheme.code_dtype = t->dtype;
     }
-    w.scheme.act = a.act;
-    if (a.act != PARE_ACT_NONE) w.scheme.act_bits = 8;
-    w.scheme.name[0] = 0;
-    pare_scheme_make_name(&w.scheme);
+    take_activations(&w, &a);
     w.dtype = w.scheme.scale_dtype;
     w.zero_kind = w.part[PARE_CT_ZERO] >= 0 ? PARE_ZERO_INT : PARE_ZERO_SYM;
     PARE_TRY(pare_bind_add(b, stem, n, &w, err));
@@ -257,7 +326,7 @@ out:
 
 pare_status pare_ct_bind(pare_bind *b, pare_err *err)
 {
-    static const char *const orphans[] = { ".weight_packed", ".weight_shape", ".weight_zero_point", ".weight_scale", ".weight_g_idx", NULL };
+    static const char *const orphans[] = { ".weight_packed", ".weight_shape", ".weight_zero_point", ".weight_scale", ".weight_g_idx", ".weight_global_scale", NULL };
     const char *format;
     pare_status st;
     if (!pare_bind_in_charge(b, "compressed-tensors")) return PARE_OK;
@@ -271,7 +340,8 @@ pare_status pare_ct_bind(pare_bind *b, pare_err *err)
         size_t n;
         if (b->owner[t] >= 0) continue;
         if (pare_bind_stem(main, ".weight_packed", &n)) {
-            if (!*b->method && pare_bind_part(b, main->name, n, ".weight_shape") < 0) continue;
+            const char *mark = main->dtype == PARE_U8 ? ".weight_scale" : ".weight_shape";
+            if (!*b->method && pare_bind_part(b, main->name, n, mark) < 0) continue;
         } else {
             if (!pare_bind_stem(main, ".weight", &n) || (main->dtype != PARE_I8 && !is_float8(main->dtype))) continue;
             if (pare_bind_part(b, main->name, n, ".weight_scale") < 0 && !*b->method) continue;
@@ -291,6 +361,9 @@ static pare_status read_codes(const pare_weights *w, const pare_weight *layer, i
     pare_status st = pare_layer_part(w, layer, PARE_CT_MAIN, &data, err);
     if (st != PARE_OK) return st;
     switch (layer->info[PARE_CT_INFO_FORMAT]) {
+    case PARE_CT_NVFP4:
+    case PARE_CT_MXFP4: w->kernels->unpack_lsb(4, rows * in, data + row0 * in / 2, q->codes); return PARE_OK;
+    case PARE_CT_MXFP8:
     case PARE_CT_FLOAT: memcpy(q->codes, data + row0 * in, (size_t)(rows * in)); return PARE_OK;
     case PARE_CT_INT:
         if (pare_codes_from_signed(data + row0 * in, rows * in, bits, q->codes)) return PARE_OK;
@@ -335,6 +408,35 @@ static pare_status g_idx_in_use(const pare_weights *w, const pare_weight *layer,
     return st;
 }
 
+/* Scales of 8 bits, the global scale, and what is stored of the activations. */
+static pare_status read_micro(const pare_weights *w, const pare_weight *layer, int64_t first, pare_qtensor *q, pare_err *err)
+{
+    const uint8_t *data;
+    pare_status st = pare_layer_part(w, layer, PARE_CT_SCALE, &data, err);
+    if (st != PARE_OK) return st;
+    for (int64_t i = 0; i < q->grid.n_scales; i++) {
+        q->scales[i] = pare_f8_to_f32(layer->scheme.scale_dtype, data[first + i]);
+        if (!(q->scales[i] - q->scales[i] == 0.0f))
+            return pare_fail(err, PARE_ERR_FORMAT, "%s: scale %lld is not a number", layer->name, (long long)(first + i));
+    }
+    if (!layer->scheme.two_level) return PARE_OK;
+    if ((st = pare_layer_part(w, layer, PARE_CT_GLOBAL, &data, err)) != PARE_OK) return st;
+    const float divisor = pare_le32f(data);
+    q->global_scale = 1.0f / divisor;
+    if (divisor != 0.0f && q->global_scale - q->global_scale == 0.0f && q->global_scale != 0.0f) return PARE_OK;
+    return pare_fail(err, PARE_ERR_FORMAT, "%s: weight_global_scale is %g", layer->name, (double)divisor);
+}
+
+static pare_status read_activation_scale(const pare_weights *w, const pare_weight *layer, pare_qtensor *q, pare_err *err)
+{
+    const int slot = layer->scheme.act == PARE_ACT_STATIC_TENSOR ? INPUT_SCALE : layer->scheme.two_level ? INPUT_GLOBAL : -1;
+    if (slot < 0 || layer->part[slot] < 0 || w->store->tensors[layer->part[slot]].numel != 1 || !pare_dtype_is_float(w->store->tensors[layer->part[slot]].dtype))
+        return PARE_OK;
+    pare_status st = pare_layer_floats(w, layer, slot, 0, 1, &q->input_scale, err);
+    if (slot == INPUT_GLOBAL) q->input_scale = q->input_scale > 0.0f ? 1.0f / q->input_scale : 0.0f;
+    return st;
+}
+
 pare_status pare_ct_read(const pare_weights *w, const pare_weight *layer, int64_t row0, int64_t rows, pare_qtensor *q, pare_err *err)
 {
     int64_t first = row0 * layer->info[PARE_CT_INFO_GROUPS];
@@ -342,7 +444,9 @@ pare_status pare_ct_read(const pare_weights *w, const pare_weight *layer, int64_
     pare_status st;
     if (layer->scheme.granularity == PARE_PER_TENSOR) first = 0;
     if (layer->scheme.granularity == PARE_PER_BLOCK) first = row0 / layer->scheme.block[0] * q->grid.blocks[1];
-    if ((st = pare_layer_floats(w, layer, PARE_CT_SCALE, first, q->grid.n_scales, q->scales, err)) != PARE_OK) return st;
+    const bool micro = layer->info[PARE_CT_INFO_FORMAT] >= PARE_CT_NVFP4;
+    st = micro ? read_micro(w, layer, first, q, err) : pare_layer_floats(w, layer, PARE_CT_SCALE, first, q->grid.n_scales, q->scales, err);
+    if (st != PARE_OK || (st = read_activation_scale(w, layer, q, err)) != PARE_OK) return st;
     if ((st = read_codes(w, layer, row0, rows, q, err)) != PARE_OK) return st;
     if ((st = read_zeros(w, layer, row0, rows, q, err)) != PARE_OK) return st;
     if ((st = g_idx_in_use(w, layer, &indexed, err)) != PARE_OK || !indexed) return st;

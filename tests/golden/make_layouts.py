@@ -36,7 +36,7 @@ def write(case, parts, values, dtype, config=None, files=None, **info):
              "hidden_size": values.shape[1], "intermediate_size": values.shape[0]}
     if config is not None:
         model["quantization_config"] = config
-    (folder / "config.json").write_text(json.dumps(model, indent=1) + "\n")
+    (folder / "config.json").write_text(json.dumps(model, indent=1, default=str) + "\n")
     for name, content in (files or {}).items():
         (folder / name).write_text(json.dumps(content, indent=1) + "\n")
     save_file({f"{LAYER}.weight": values.contiguous()}, HERE / f"{case}.values.safetensors", {"format": "pt"})
@@ -44,8 +44,10 @@ def write(case, parts, values, dtype, config=None, files=None, **info):
             "parts": {k: [str(v.dtype)[6:], list(v.shape)] for k, v in parts.items()}}
 
 
-def ct_config(name):
-    scheme = libs.ct_scheme(name)
+def ct_config(name, preset=False):
+    if preset:
+        from compressed_tensors.quantization.quant_scheme import preset_name_to_scheme
+    scheme = preset_name_to_scheme(name, ["Linear"]) if preset else libs.ct_scheme(name)
     from compressed_tensors.compressors.format import infer_module_format
     from compressed_tensors.quantization import QuantizationConfig
     scheme.format = infer_module_format(torch.nn.Linear, scheme).value
@@ -84,6 +86,10 @@ def main():
         parts, values = libs.pack_quanto(weight(*shape, dtype), qtype)
         case = f"quanto-{qtype}-{str(dtype)[6:].replace('bfloat', 'bf').replace('float', 'f')}"
         rows.append(write(case, parts, values, dtype, None, {"quanto_qmap.json": {LAYER: {"weights": qtype, "activations": "none"}}}, layout="quanto", scheme=qtype))
+    for name, shape in (("NVFP4", (16, 64)), ("NVFP4A16", (16, 64)), ("MXFP4A16", (16, 64)), ("MXFP8A16", (16, 64)), ("MXFP8", (16, 64)), ("FP8", (16, 64)),
+                        ("FP8_BLOCK", (136, 144))):
+        parts, values = libs.pack_ct_micro(weight(*shape, torch.bfloat16), name)
+        rows.append(write(f"ct-{name.lower().replace('_', '-')}-bf16", parts, values, torch.bfloat16, ct_config(name, True), layout="compressed-tensors", scheme=name))
     for kind, block, nested, shape, dtype in (("nf4", 64, False, (16, 64), torch.bfloat16), ("fp4", 64, False, (16, 128), torch.float16),
                                               ("nf4", 64, True, (32, 64), torch.bfloat16), ("fp4", 32, True, (16, 64), torch.float32)):
         parts, values = libs.pack_bnb4(weight(*shape, dtype), kind, block, nested)

@@ -179,6 +179,49 @@ def pack_ct(weight, name):
 
 
 @_quiet
+def pack_ct_micro(weight, name):
+    """NVFP4, MXFP4, MXFP8, FP8, FP8_BLOCK and their like: the library's own grids (min-max observers) and compressor; static activation scales are given."""
+    need("compressed_tensors")
+    from compressed_tensors.compressors import BaseCompressor
+    from compressed_tensors.compressors.format import infer_module_format
+    from compressed_tensors.quantization.quant_scheme import preset_name_to_scheme
+    from compressed_tensors.quantization.utils import calculate_qparams, generate_gparam
+    scheme = preset_name_to_scheme(name, ["Linear"])
+    args, state = scheme.weights, {"weight": weight.clone()}
+    if args.strategy == "tensor_group":
+        state["weight_global_scale"] = generate_gparam(weight.min().reshape(1), weight.max().reshape(1))
+    if args.strategy == "block":
+        rows, cols = args.block_structure
+        tiles = [[weight[i:i + rows, j:j + cols] for j in range(0, weight.shape[1], cols)] for i in range(0, weight.shape[0], rows)]
+        low, high = (torch.stack([torch.stack([f(t) for t in row]) for row in tiles]) for f in (torch.amin, torch.amax))
+    elif args.group_size:
+        groups = weight.unflatten(-1, (-1, args.group_size))
+        low, high = groups.amin(-1), groups.amax(-1)
+    elif args.strategy == "tensor":
+        low, high = weight.min().reshape(1), weight.max().reshape(1)
+    else:
+        low, high = weight.amin(1, keepdim=True), weight.amax(1, keepdim=True)
+    state["weight_scale"], state["weight_zero_point"] = calculate_qparams(low, high, args, global_scale=state.get("weight_global_scale"))
+    acts = scheme.input_activations
+    if acts is not None and acts.dynamic == "local":
+        state["input_global_scale"] = generate_gparam(torch.tensor([-3.5]), torch.tensor([2.0]))
+    if acts is not None and acts.dynamic is False:
+        state["input_scale"] = torch.tensor([0.0123]).to(weight.dtype)
+    codec = BaseCompressor.get_value_from_registry(infer_module_format(torch.nn.Linear, scheme).value)
+    parts = codec.compress(state, scheme)
+    parts.pop("weight_zero_point", None)
+    if "weight_packed" in parts:                               # its decompress rounds scale / global to bf16 on the way: worked out in f32 here
+        from compressed_tensors.compressors.nvfp4.helpers import unpack_fp4_from_uint8
+        codes = unpack_fp4_from_uint8(parts["weight_packed"], *weight.shape, dtype=torch.float32)
+        scale = parts["weight_scale"]
+        scale = scale.float() / parts["weight_global_scale"] if "weight_global_scale" in parts else torch.exp2(scale.float() - 127)
+        values = (codes.unflatten(-1, (scale.shape[1], -1)) * scale[..., None]).flatten(1)
+    else:
+        values = codec.decompress(dict(parts), scheme)["weight"]
+    return {k: v.detach().contiguous() for k, v in parts.items()}, values.detach().to(weight.dtype)
+
+
+@_quiet
 def save_ct(model, name, folder):
     """Quantizes a transformers model in place and saves it the library's own way."""
     scheme = ct_scheme(name)

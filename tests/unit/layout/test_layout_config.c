@@ -288,11 +288,47 @@ static void hqq(void **state)
     pare_jdoc_free(doc);
 }
 
+static void compressed_micro(void **state)
+{
+    static const struct { const char *scheme, *format, *strategy, *scale, *act, *act_type; int bits, group, act_bits; } cases[] = {
+        { "NVFP4", "nvfp4-pack-quantized", "tensor_group", "torch.float8_e4m3fn", "tensor_group", "float", 4, 16, 4 },
+        { "NVFP4A16", "nvfp4-pack-quantized", "tensor_group", "torch.float8_e4m3fn", NULL, NULL, 4, 16, 0 },
+        { "MXFP4", "mxfp4-pack-quantized", "group", "torch.uint8", NULL, NULL, 4, 32, 0 },
+        { "MXFP4A4", "mxfp4-pack-quantized", "group", "torch.uint8", "group", "float", 4, 32, 4 },
+        { "MXFP8", "mxfp8-quantized", "group", "torch.uint8", "group", "float", 8, 32, 8 },
+        { "FP8", "float-quantized", "tensor", NULL, "tensor", "float", 8, -99, 8 },
+        { "FP8_BLOCK", "float-quantized", "block", NULL, "group", "float", 8, -99, 8 },
+        { "W4AFP8", "int-quantized", "group", NULL, "token", "float", 4, 128, 8 },
+        { "W8A8:static", "int-quantized", "channel", NULL, "tensor", "int", 8, -99, 8 } };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        job_of j;
+        pare_jdoc *doc;
+        make(&j, "compressed-tensors", (const char *const[]){ cases[i].scheme }, two, 1, head, 1);
+        const pare_jval *c = config_of(&j, "compressed-tensors", &doc), *g = at(c, "config_groups/group_0");
+        text_is(c, "format", cases[i].format);
+        text_is(g, "weights/strategy", cases[i].strategy);
+        int_is(g, "weights/num_bits", cases[i].bits);
+        int_is(g, "weights/group_size", cases[i].group);
+        if (cases[i].scale) text_is(g, "weights/scale_dtype", cases[i].scale);
+        else assert_null(at(g, "weights/scale_dtype"));
+        if (cases[i].act) {
+            text_is(g, "input_activations/strategy", cases[i].act);
+            text_is(g, "input_activations/type", cases[i].act_type);
+            int_is(g, "input_activations/num_bits", cases[i].act_bits);
+            if (!strcmp(cases[i].act, "tensor_group")) text_is(g, "input_activations/dynamic", "local");
+            else bool_is(g, "input_activations/dynamic", strcmp(cases[i].act, "tensor") != 0);
+        } else
+            assert_int_equal(pare_j_type(at(g, "input_activations")), PARE_J_NULL);
+        pare_jdoc_free(doc);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compressed_one_scheme), cmocka_unit_test(compressed_mixed), cmocka_unit_test(gptq), cmocka_unit_test(gptq_zero_min),
-        cmocka_unit_test(awq), cmocka_unit_test(quanto), cmocka_unit_test(bitsandbytes), cmocka_unit_test(hqq),
+        cmocka_unit_test(awq), cmocka_unit_test(quanto), cmocka_unit_test(bitsandbytes), cmocka_unit_test(hqq), cmocka_unit_test(compressed_micro),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@ static void compare_rows(const pare_weights *w, int64_t at, const layer *l, int6
     if (pare_weights_qtensor(w, at, row0, rows, &q, &err) != PARE_OK) fail_msg("%s", err.text);
     assert_memory_equal(q->codes, l->codes + row0 * l->cols, (size_t)(rows * l->cols));
     assert_true(q->global_scale == l->global);
+    if (l->scheme.act == PARE_ACT_STATIC_TENSOR || (l->scheme.two_level && l->scheme.act)) assert_true(q->input_scale == 0.25f);
     if (q->grid.flat != PARE_FLAT_NONE) { /* groups over the flattened tensor: only a multiple of the row unit begins one */
         const int64_t first = row0 * l->cols / q->grid.block[1];
         assert_memory_equal(q->scales, l->scales + first, (size_t)q->grid.n_scales * 4);
@@ -76,6 +77,11 @@ static void one(pare_ctx *ctx, const pare_layout *layout, pare_scheme scheme, in
     assert_int_equal(w->at[at].scheme.kind, scheme.kind);
     assert_int_equal(w->at[at].scheme.scale_dtype, scheme.scale_dtype);
     assert_int_equal(w->at[at].scheme.nested, scheme.nested);
+    if (!strcmp(layout->name, "compressed-tensors")) {
+        const pare_scheme *got = &w->at[at].scheme;
+        if (got->act != scheme.act || (scheme.act && (got->act_bits != scheme.act_bits || got->act_float != scheme.act_float || got->act_group != scheme.act_group)))
+            fail_msg("%s: read as %s", scheme.name, got->name);
+    }
     assert_int_equal(w->at[at].scheme.codebook, scheme.codebook);
     if (scheme.act == PARE_ACT_OUTLIERS) assert_true(w->at[at].scheme.act == scheme.act && w->at[at].scheme.act_threshold == scheme.act_threshold);
     if (scheme.granularity != PARE_PER_GROUP || scheme.group_size < cols) assert_int_equal(w->at[at].scheme.granularity, scheme.granularity);
@@ -175,6 +181,13 @@ static void bitsandbytes(void **state)
     named("bitsandbytes", (const char *const[]){ "NF4", "FP4", "NF4:nested", "FP4:nested", "NF4:g32", "FP4:g256:nested", "LLM_INT8", "LLM_INT8:t4.5", "LLM_INT8:tinf", NULL });
 }
 
+static void micro(void **state)
+{
+    (void)state;
+    named("compressed-tensors", (const char *const[]){ "NVFP4", "NVFP4A16", "MXFP4", "MXFP4A4", "MXFP8", "MXFP8A16", "FP8", "FP8:channel", "FP8_BLOCK", "W8A8:static", "W4AFP8:g32",
+                                                       NULL });
+}
+
 static void hqq(void **state)
 {
     (void)state;
@@ -195,7 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gptq), cmocka_unit_test(gptq_v2), cmocka_unit_test(awq), cmocka_unit_test(quanto_packed), cmocka_unit_test(compressed_packed),
-        cmocka_unit_test(by_bytes), cmocka_unit_test(compressed_bytes), cmocka_unit_test(bitsandbytes), cmocka_unit_test(hqq), cmocka_unit_test(enough),
+        cmocka_unit_test(by_bytes), cmocka_unit_test(compressed_bytes), cmocka_unit_test(bitsandbytes), cmocka_unit_test(hqq), cmocka_unit_test(micro), cmocka_unit_test(enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,9 +196,9 @@ static void methods_not_read(void **state)
     static const char *const texts[] = {
         "{\"quantization_config\":{\"quant_method\":\"vptq\",\"config_for_layers\":{}}}",
         "{\"quantization_config\":{\"quant_method\":\"AQLM\"}}",
-        "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"nvfp4-pack-quantized\",\"config_groups\":{}}}",
+        "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"mxfp6-pack-quantized\",\"config_groups\":{}}}",
         "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\",\"sparsity_config\":{\"format\":\"sparse-24-bitmask\"}}}" };
-    static const char *const names[] = { "vptq", "aqlm", "nvfp4-pack-quantized", "sparse-24-bitmask" };
+    static const char *const names[] = { "vptq", "aqlm", "mxfp6-pack-quantized", "sparse-24-bitmask" };
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         pare_ctx *ctx = listening();
