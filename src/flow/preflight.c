@@ -32,10 +32,11 @@ static site_cost cost_of(const calibrate *c, const pare_walk_site *site, double 
     double macs = 0;
     for (int i = 0; i < site->n_readers; i++) {
         const pare_plan_item *item = calibrate_item(c->plan, c->weights, site->graph, site->readers[i].weight);
-        const uint64_t bytes = (uint64_t)item->rows * (uint64_t)item->cols * 9 + (item->method->needs & PARE_NEEDS_HESSIAN ? (uint64_t)(8 * square) : 0);
-        needs |= item->method->needs;
+        const pare_needs own = calibrate_needs(c->plan, item);
+        const uint64_t bytes = (uint64_t)item->rows * (uint64_t)item->cols * 9 + (own & PARE_NEEDS_HESSIAN ? (uint64_t)(8 * square) : 0);
+        needs |= own;
         if (bytes > most) most = bytes;
-        if (item->method->needs & PARE_NEEDS_HESSIAN) macs += ((double)item->rows + (double)item->cols) * square;
+        if (own & PARE_NEEDS_HESSIAN) macs += ((double)item->rows + (double)item->cols) * square;
     }
     if (needs & PARE_NEEDS_HESSIAN) macs += rows * square / 2;
     if (needs & PARE_NEEDS_DRIFT) macs += rows * square;
