@@ -29,7 +29,7 @@ pare_plan_item *calibrate_item(const pare_plan *plan, const pare_weights *weight
 }
 
 /* Statistics that an item asks for: its method's, and its scheme's. */
-static pare_needs calibrate_needs(const pare_plan *plan, const pare_plan_item *item)
+pare_needs calibrate_needs(const pare_plan *plan, const pare_plan_item *item)
 {
     return pare_method_needs(item->method, pare_plan_params(plan, item->method)) | pare_scheme_needs(&item->scheme);
 }
@@ -55,7 +55,7 @@ static pare_status cannot_run(const pare_method *m, const pare_err *why, pare_er
 /* What a method needs statistics for, and the graph never shows, stays in float. */
 static pare_status keep_unseen(pare_plan *plan, pare_plan_item *item, const pare_weights *weights, pare_err *err)
 {
-    if (item->action != PARE_ACTION_QUANTIZE || item->calibrated || (item->method->rows && calibrate_needs(plan, item) == PARE_NEEDS_NOTHING)) return PARE_OK;
+    if (item->action != PARE_ACTION_QUANTIZE || item->calibrated || calibrate_needs(plan, item) == PARE_NEEDS_NOTHING) return PARE_OK;
     item->action = weights->at[item->weight].layout ? PARE_ACTION_CAST : PARE_ACTION_KEEP;
     item->dtype = weights->at[item->weight].dtype;
     item->n_parts = 0;

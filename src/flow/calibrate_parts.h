@@ -43,6 +43,8 @@ pare_status calibrate_restore(calibrate *c, pare_plan_item *item, bool *found, p
 pare_status calibrate_layer(calibrate *c, pare_plan_item *item, const pare_stats *stats, const char *remark, pare_err *err);
 /* Rows of an item as f32, as its folds leave them: W diag(s) / by. */
 pare_status calibrate_read(pare_ctx *ctx, const pare_plan *plan, const pare_weights *weights, const pare_plan_item *item, bool allow_nonfinite, float *out, pare_err *err);
+/* What an item's method needs, with the options and the scheme it has here. */
+pare_needs calibrate_needs(const pare_plan *plan, const pare_plan_item *item);
 /* Streams and sites of the plan; `wanted` of a walk. */
 pare_walk_options calibrate_walk_options(calibrate *c);
 /* preflight.c: bytes and multiply-adds, without the machine's speed. */

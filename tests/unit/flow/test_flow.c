@@ -316,7 +316,7 @@ static void options_that_are_refused(void **state) {
         {{.scheme_name = "W4A16", .format = "none"}, PARE_ERR_USAGE, "'none'"},
         {{.scheme_name = "NF4", .format = "compressed-tensors"}, PARE_ERR_USAGE, "NF4"},
         {{.scheme_name = "W8A16", .format = "awq"}, PARE_ERR_USAGE, "4 bits"},
-        {{.method = "gptq"}, PARE_ERR_USAGE, "gptq"},
+        {{.method = "aqlm"}, PARE_ERR_USAGE, "aqlm"},
         {{.container = "gguf"}, PARE_ERR_USAGE, "gguf"},
         {{.dtype = "i8"}, PARE_ERR_USAGE, "i8"},
         {{.set = (const char *const[]){"clip=maybe"}, .n_set = 1}, PARE_ERR_USAGE, "clip"},
