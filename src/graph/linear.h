@@ -10,12 +10,21 @@
 #include "kernel/wmat.h"
 #include "quant/quant.h"
 
+/* Activations that are quantized and dequantized before the layer computes with them (linear_act.c); act NONE = they are not. */
+typedef struct pare_act_sim {
+    pare_act act;
+    float threshold;        /* OUTLIERS */
+    float scale;            /* STATIC_TENSOR; two-level groups: the second level, 0 = each token's own */
+    pare_scheme scheme;     /* of float codes: tokens in the place of rows */
+} pare_act_sim;
+
 typedef struct pare_linear {
     pare_wmat w;
     int32_t *perm;          /* [cols] or NULL: column c of w multiplies x[perm[c]] (act-order of GPTQ) */
     /* W8A8 checkpoints: activations are quantized as the checkpoint says, in every mode. */
     pare_act act;           /* PARE_ACT_NONE, DYNAMIC_TOKEN, STATIC_TENSOR */
     float act_scale;        /* STATIC_TENSOR */
+    pare_act_sim sim;       /* other activations than int8 per token or tensor: simulated, in every mode */
     /* f32 values of rows [row0, row0+rows): W_ANY; and kinds whose exact values are not those of the kernels (exact_rows). */
     pare_status (*rows)(const struct pare_linear *l, int64_t row0, int64_t rows, float *out, pare_err *err);
     void *rows_user;
@@ -44,6 +53,10 @@ pare_status pare_linear_pack(pare_linear *l, const pare_kernels *k, int64_t row0
 pare_status pare_linear_whole(pare_linear *l, int64_t row0, int64_t rows, pare_qtensor *q, pare_err *err);
 /* Codes, scales and zeros that lie in a file as a wmat says (any alignment): borrowed as they are. Checks sizes and zeros. */
 pare_status pare_linear_view(pare_linear *l, const pare_wmat *w, pare_err *err);
+/* Takes what a scheme says of activations; input_scale: of the checkpoint, 0 = it has none. */
+pare_status pare_linear_set_act(pare_linear *l, const pare_scheme *s, float input_scale, pare_err *err);
+/* out [n, cols]: what such activations are worth. */
+pare_status pare_act_simulate(pare_ctx *ctx, const pare_act_sim *a, int64_t n, int64_t cols, const float *x, int64_t stride, float *out, pare_err *err);
 void pare_linear_clear(pare_linear *l);
 
 /* Memory that kernels work in; grows, is reused, belongs to the engine. */
@@ -55,7 +68,7 @@ void pare_workspace_clear(pare_workspace *ws);
  * y[i][t * y_stride[i] + r] = sum_c W_i[r][c] x[t * x_stride + c] for `count` layers that share the input (q k v; gate up) and n tokens.
  * One parallel region, activations quantized once. Few tokens (n <= PARE_MATVEC_MAX): matvec kernels that read weights once at memory
  * speed; more: gemm blocked for the caches. The result of a token does not depend on the other tokens of the call beyond
- * which of the two paths it took, and never on the number of threads.
+ * which of the two paths it took (but for LLM.int8(), whose outlier columns are those of the call), and never on the number of threads.
  */
 #define PARE_MATVEC_MAX 8
 pare_status pare_linear_forward(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x,

@@ -9,6 +9,7 @@
  *   codes                        fast, or act != NONE       int8 in blocks, or as the checkpoint says
  *   codes                        exact, bf16                fixed point (kernel/wmat.h)
  *   codes with a rounded shift   fast / exact, bf16         int8 in blocks / f32 times decoded rows
+ *   any, with pare_act_sim       any                        what the scheme makes of them, then as exact mode
  */
 #include <string.h>
 #include "graph/linear.h"
@@ -222,13 +223,9 @@ static pare_status some_layers(job *j, pare_workspace *ws, pare_err *err)
     return pare_parallel(j->ctx, j->first_chunk[j->count], chunk, j, err);
 }
 
-pare_status pare_linear_forward(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x,
+static pare_status plain_forward(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x,
                                 int64_t x_stride, float *const *y, const int64_t *y_stride, pare_workspace *ws, pare_err *err)
 {
-    if (n <= 0) return PARE_OK;
-    for (int i = 1; i < count; i++)
-        if (w[i]->w.cols != w[0]->w.cols)
-            return pare_fail(err, PARE_ERR_USAGE, "layers of %lld and %lld columns share an input", (long long)w[0]->w.cols, (long long)w[i]->w.cols);
     for (int done = 0; done < count; done += LAYERS) {
         job j = { .ctx = ctx, .count = count - done < LAYERS ? count - done : LAYERS, .mode = mode, .n = n, .cols = w[done]->w.cols, .x = x,
                   .x_stride = x_stride, .y = y + done, .y_stride = y_stride + done };
@@ -242,6 +239,45 @@ pare_status pare_linear_forward(pare_ctx *ctx, const pare_linear *const *w, int 
         const pare_status st = n <= PARE_MATVEC_MAX
                                    ? some_layers(&j, ws, err)
                                    : pare_linear_gemm(ctx, j.layer, j.count, mode, n, x, x_stride, j.y, j.y_stride, ws, err);
+        if (st != PARE_OK) return st;
+    }
+    return PARE_OK;
+}
+
+static bool same_sim(const pare_act_sim *a, const pare_act_sim *b)
+{
+    const pare_scheme *s = &a->scheme, *t = &b->scheme;
+    return a->act == b->act && a->threshold == b->threshold && a->scale == b->scale && s->bits == t->bits && s->code_dtype == t->code_dtype &&
+           s->granularity == t->granularity && s->group_size == t->group_size && s->scale_dtype == t->scale_dtype && s->two_level == t->two_level;
+}
+
+/* Layers [0, count) whose activations are simulated in the same way. */
+static pare_status simulated_forward(pare_ctx *ctx, const pare_linear *const *w, int count, int64_t n, const float *x, int64_t x_stride, float *const *y,
+                                     const int64_t *y_stride, pare_workspace *ws, pare_err *err)
+{
+    const int64_t cols = w[0]->w.cols;
+    size_t bytes;
+    if (!pare_mul_size((size_t)n, (size_t)cols * sizeof(float), &bytes)) return pare_no_memory(err, "activations", SIZE_MAX);
+    float *values = pare_alloc_aligned(64, bytes);
+    if (!values) return pare_no_memory(err, "activations", bytes);
+    pare_status st = pare_act_simulate(ctx, &w[0]->sim, n, cols, x, x_stride, values, err);
+    if (st == PARE_OK) st = plain_forward(ctx, w, count, PARE_COMPUTE_EXACT, n, values, cols, y, y_stride, ws, err);
+    pare_dealloc_aligned(values);
+    return st;
+}
+
+pare_status pare_linear_forward(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x, int64_t x_stride,
+                                float *const *y, const int64_t *y_stride, pare_workspace *ws, pare_err *err)
+{
+    if (n <= 0) return PARE_OK;
+    for (int i = 1; i < count; i++)
+        if (w[i]->w.cols != w[0]->w.cols)
+            return pare_fail(err, PARE_ERR_USAGE, "layers of %lld and %lld columns share an input", (long long)w[0]->w.cols, (long long)w[i]->w.cols);
+    for (int i = 0, end; i < count; i = end) {
+        for (end = i + 1; end < count && same_sim(&w[end]->sim, &w[i]->sim);) end++;
+        const pare_status st = w[i]->sim.act != PARE_ACT_NONE
+                                   ? simulated_forward(ctx, w + i, end - i, n, x, x_stride, y + i, y_stride + i, ws, err)
+                                   : plain_forward(ctx, w + i, end - i, mode, n, x, x_stride, y + i, y_stride + i, ws, err);
         if (st != PARE_OK) return st;
     }
     return PARE_OK;

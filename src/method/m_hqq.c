@@ -14,8 +14,8 @@
  * (quantizer `zero` with a search); hqq's own result is computed, too, and the pair with the least sum of |e|^p is kept among those whose squared error
  * is not above hqq's.
  *
- * Float zero points (layout hqq): groups along a row (axis 1, as rows stream by) or across the tensor (axis 0). Integer zero points: the quantizer's own
- * search with the same measure.
+ * Float zero points (layout hqq): groups along a row (axis 1, as rows stream by) or across the tensor (axis 0). Whole zero points: the quantizer's search of the
+ * least squared error; there a sum of |e|^0.7 is bought with half as much squared error again.
  */
 #include <math.h>
 #include <string.h>
@@ -25,7 +25,7 @@
 #define KAPPA 1.01f
 
 static const pare_option options[] = {
-    {"lp", PARE_OPT_REAL, "0.3..2", "0.7", "exponent of the error that is minimized; below 1 outliers count less"},
+    {"lp", PARE_OPT_REAL, "0.3..2", "0.7", "float zero points: exponent of the error that is minimized; below 1 outliers count less"},
     {NULL, PARE_OPT_TEXT, NULL, NULL, NULL},
 };
 
@@ -33,7 +33,7 @@ static pare_status prepare(const pare_params *params, pare_scheme *scheme, pare_
 {
     if (scheme->kind != PARE_CODE_INT || scheme->course)
         return pare_fail(err, PARE_ERR_UNSUPPORTED, "method hqq: integer codes are served, not %s", scheme->name);
-    scheme->clip = PARE_CLIP_LP;
+    scheme->clip = PARE_CLIP_MSE; /* whole zero points; float ones: solve() with clip_p */
     scheme->clip_p = params != NULL ? pare_params_real(params, "lp") : 0.7;
     const pare_status st = pare_scheme_check(scheme, 0, NULL, err);
     return st == PARE_OK ? st : pare_context(err, st, "method hqq");

@@ -196,20 +196,28 @@ static pare_status pack_piece(void *arg, int64_t i, int worker, pare_err *err)
     return st;
 }
 
-/* The scale of static int8 activations, where the checkpoint carries one. */
+/*
+ * The scale of static activations, where the checkpoint carries one: X.input_scale; of two-level ones (NVFP4) the divisor X.input_global_scale, or nothing.
+ * *out stays 0 where there is none and none is needed.
+ */
 static pare_status static_scale(const source *s, const pare_weight *x, float *out, pare_err *err)
 {
     char name[512];
+    const bool two_level = x->scheme.two_level;
     const char *end = strrchr(x->name, '.');
-    pare_print(name, sizeof name, "%.*s.input_scale", end ? (int)(end - x->name) : (int)strlen(x->name), x->name);
+    if (x->scheme.act != PARE_ACT_STATIC_TENSOR && !(two_level && x->scheme.act == PARE_ACT_DYNAMIC_GROUP)) return PARE_OK;
+    pare_print(name, sizeof name, "%.*s.%s", end ? (int)(end - x->name) : (int)strlen(x->name), x->name, two_level ? "input_global_scale" : "input_scale");
     int64_t t = pare_store_find(s->weights->store, name);
+    if (t < 0 && two_level) return PARE_OK;
     if (t < 0) return pare_fail(err, PARE_ERR_FORMAT, "%s: is missing, and the activations of %s have a static scale", name, x->name);
     const pare_tensor *tensor = &s->weights->store->tensors[t];
     const uint8_t *data;
     pare_status st;
     if (tensor->numel != 1) return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: %llu scales, expected one", name, (unsigned long long)tensor->numel);
     if ((st = pare_store_data(s->weights->store, t, &data, err)) != PARE_OK) return st;
-    return pare_convert(out, PARE_F32, data, tensor->dtype, 1, false, err);
+    if ((st = pare_convert(out, PARE_F32, data, tensor->dtype, 1, false, err)) != PARE_OK) return st;
+    if (two_level) *out = 1.0f / *out;
+    return PARE_OK;
 }
 
 static pare_status whole_linear(source *s, const pare_gweight *w, const pare_weight *x, pare_linear *out, pare_err *err)
@@ -220,6 +228,12 @@ static pare_status whole_linear(source *s, const pare_gweight *w, const pare_wei
     if (st == PARE_OK) st = pare_weights_qtensor(s->weights, i, 0, x->shape[0], &q, err);
     if (st == PARE_OK) st = pare_linear_whole(out, first_row(w), w->shape[0], q, err);
     if (st == PARE_OK) pare_weights_release(s->weights, i);
+    if (st == PARE_OK && x->scheme.act != PARE_ACT_NONE) {
+        float scale = 0.0f;
+        st = static_scale(s, x, &scale, err);
+        if (st == PARE_OK) st = pare_linear_set_act(out, &x->scheme, scale, err);
+        if (st != PARE_OK) pare_linear_clear(out);
+    }
     return st;
 }
 
@@ -242,9 +256,10 @@ static pare_status quantized_linear(source *s, pare_ctx *ctx, const pare_gweight
         PARE_TRY(pare_weights_qtensor(s->weights, i, row0, rows < align ? rows : align, &like, err));
         PARE_TRY(pare_linear_begin(out, rows, cols, like, err));
     }
-    if (x->scheme.act != PARE_ACT_NONE && x->scheme.act_bits == 8 && x->scheme.kind == PARE_CODE_INT && !x->scheme.act_float && x->scheme.act != PARE_ACT_OUTLIERS) {
-        out->act = x->scheme.act;
-        if (out->act == PARE_ACT_STATIC_TENSOR) PARE_TRY(static_scale(s, x, &out->act_scale, err));
+    if (x->scheme.act != PARE_ACT_NONE) {
+        float scale = like != NULL ? like->input_scale : 0.0f;
+        if (!(scale > 0.0f)) PARE_TRY(static_scale(s, x, &scale, err));
+        PARE_TRY(pare_linear_set_act(out, &x->scheme, scale, err));
     }
     if (!in_place) {
         PARE_TRY(pare_parallel(ctx, (rows + j.piece - 1) / j.piece, pack_piece, &j, err));
