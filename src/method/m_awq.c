@@ -13,13 +13,15 @@
  * and the s is kept with the least sum_i tr(E_i H E_i^T) / tr(W_i H W_i^T), E_i = Q(W_i diag(s)) diag(1/s) - W_i, H = sum of x x^T: the error of each layer's
  * output as a part of it (the paper runs the block instead). No scale at all is a candidate, too.
  *
- * layer(): the range of each block is clipped where that makes the output's error smaller, then rounding to nearest (clip_search.c).
+ * layer(): the range of each block is clipped where that makes the output's error smaller, then rounding to nearest (clip_search.c); or rounding with
+ * error feedback (feedback.h), which searches ranges in its own way.
  */
 #include <math.h>
 #include <string.h>
 
 #include "method/act_range.h"
 #include "method/clip_search.h"
+#include "method/feedback.h"
 #include "method/method.h"
 #include "method/weigh.h"
 
@@ -28,21 +30,29 @@ static const pare_option options[] = {
     {"duo", PARE_OPT_CHOICE, "both|yes|no", "both", "scales from activations and weights (yes), activations alone (no)"},
     {"clip", PARE_OPT_CHOICE, "search|none", "search", "range of a block: searched for the least error of the output, or to its extremes"},
     {"sweeps", PARE_OPT_INT, "1..10", "1", "passes of the range search over a row's blocks"},
+    {"rounding", PARE_OPT_CHOICE, "nearest|gptq", "nearest", "codes: nearest = the nearest each, gptq = columns make up for each other's errors"},
     PARE_RANGE_OPTIONS,
     {NULL, PARE_OPT_TEXT, NULL, NULL, NULL},
 };
 
+static int64_t int_option(const pare_params *p, const char *name, int64_t or_else) { return p ? pare_params_int(p, name) : or_else; }
+static const char *text_option(const pare_params *p, const char *name, const char *or_else) { return p ? pare_params_text(p, name) : or_else; }
+static bool wants_feedback(const pare_params *p) { return strcmp(text_option(p, "rounding", "nearest"), "gptq") == 0; }
+
 static pare_status prepare(const pare_params *params, pare_scheme *scheme, pare_err *err)
 {
-    (void)params;
     const pare_status st = pare_scheme_check(scheme, 0, NULL, err);
     if (st != PARE_OK) return pare_context(err, st, "method awq");
+    if (wants_feedback(params)) {
+        const pare_quantizer *q = pare_quantizer_for(scheme);
+        const bool by_column = q && q->find && q->round && (scheme->granularity == PARE_PER_GROUP || (scheme->granularity == PARE_PER_CHANNEL && scheme->axis == 0));
+        if (!by_column) return pare_fail(err, PARE_ERR_UNSUPPORTED, "method awq: rounding=gptq goes column by column, which scheme '%s' does not allow", scheme->name);
+        if (strcmp(pare_params_text(params, "clip"), "search") == 0 && scheme->clip == PARE_CLIP_NONE && (scheme->kind != PARE_CODE_FLOAT || scheme->bits < 8))
+            scheme->clip = PARE_CLIP_MSE;
+    }
     if (pare_quantizer_for(scheme) == NULL) return pare_fail(err, PARE_ERR_UNSUPPORTED, "method awq: no quantizer serves scheme '%s'", scheme->name);
     return PARE_OK;
 }
-
-static int64_t int_option(const pare_params *p, const char *name, int64_t or_else) { return p ? pare_params_int(p, name) : or_else; }
-static const char *text_option(const pare_params *p, const char *name, const char *or_else) { return p ? pare_params_text(p, name) : or_else; }
 
 /* ------------------------------------------------------------------------------------------------------------------ fold */
 
@@ -194,6 +204,20 @@ out:
 
 /* ----------------------------------------------------------------------------------------------------------------- layer */
 
+static pare_status feedback(pare_ctx *ctx, const pare_layer_job *job, pare_layer_result *out, pare_err *err)
+{
+    const pare_feedback how = { .sweeps = 4 };
+    pare_curvature *h = NULL;
+    pare_status st;
+    PARE_TRY(pare_curvature_new(ctx, job->name, job->cols, job->stats->hessian, 0.01, true, &h, err));
+    out->damping = h->damping;
+    out->retries = h->retries;
+    PARE_TRY(pare_feedback_round(ctx, job->name, h, &how, job->w, out->q, err));
+out:
+    pare_curvature_free(h);
+    return st;
+}
+
 static pare_status layer(pare_ctx *ctx, const pare_layer_job *job, pare_layer_result *out, pare_err *err)
 {
     const int64_t shape[2] = { job->rows, job->cols };
@@ -201,7 +225,10 @@ static pare_status layer(pare_ctx *ctx, const pare_layer_job *job, pare_layer_re
     pare_status st;
     memset(out, 0, sizeof *out);
     if (bad) return pare_fail(err, PARE_ERR_DATA, "%s: %lld values are not finite (NaN or Inf)", job->name, (long long)bad);
-    if (pare_blocks_in_rows(job->scheme, job->cols) && strcmp(text_option(job->params, "clip", "search"), "search") == 0) {
+    if (wants_feedback(job->params) && pare_blocks_in_rows(job->scheme, job->cols)) {
+        PARE_TRY(pare_qtensor_new(job->scheme, 2, shape, &out->q, err));
+        PARE_TRY(feedback(ctx, job, out, err));
+    } else if (pare_blocks_in_rows(job->scheme, job->cols) && strcmp(text_option(job->params, "clip", "search"), "search") == 0) {
         PARE_TRY(pare_qtensor_new(job->scheme, 2, shape, &out->q, err));
         PARE_TRY(pare_clip_search(ctx, job->name, job->w, job->stats->hessian, (int)int_option(job->params, "sweeps", 1), out->q, err));
     } else PARE_TRY(pare_method_apply(ctx, pare_method_find("rtn"), job, out, err));

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "method/act_range.h"
 #include "method/feedback.h"
 #include "method/method.h"
 
@@ -23,6 +24,7 @@ static const pare_option options[] = {
     { "sweeps", PARE_OPT_INT, "0..100", "4", "times that all codes are chosen again afterwards, each given all others" },
     { "correct", PARE_OPT_CHOICE, "none|gptaq|qronos", "none", "match the float model's outputs, not those of its weights on drifted inputs" },
     { "correct-strength", PARE_OPT_REAL, "0..1", "1", "how much of the correction" },
+    PARE_RANGE_OPTIONS,
     { NULL, PARE_OPT_TEXT, NULL, NULL, NULL },
 };
 

@@ -124,6 +124,34 @@ static void options_count(void **state)
     method_inputs_free(m);
 }
 
+/* rounding=gptq: less error than nearest under each grid that goes by columns; a grid that does not is refused. */
+static void error_feedback(void **state)
+{
+    static const char *const settings[] = { "rounding=gptq", NULL };
+    method_inputs *m = method_inputs_new(70, 192, 300, 12, 1);
+    pare_params p;
+    float scale[192];
+    pare_err err = { 0 };
+    (void)state;
+    method_params(awq(), &p, settings);
+    for (size_t i = 0; i < sizeof grids / sizeof *grids; i++) {
+        pare_scheme s = method_scheme(grids[i]);
+        pare_layer_result r;
+        if (s.granularity == PARE_PER_TENSOR || s.granularity == PARE_PER_BLOCK) {
+            assert_int_equal(awq()->prepare(&p, &s, &err), PARE_ERR_UNSUPPORTED);
+            continue;
+        }
+        const double plain = run(m, &s, NULL, scale, &r);
+        pare_qtensor_free(r.q);
+        assert_int_equal(awq()->prepare(&p, &s, &err), PARE_OK);
+        const double error = run(m, &s, &p, scale, &r);
+        if (!(error < plain)) fail_msg("%s: error %g, to nearest %g", grids[i], error, plain);
+        pare_qtensor_free(r.q);
+    }
+    pare_params_clear(&p);
+    method_inputs_free(m);
+}
+
 /* Two layers that share x, columns tied in pairs as by grouped-query attention. */
 static void ties_are_kept(void **state)
 {
@@ -202,7 +230,7 @@ static void nothing_to_go_by(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(better_under_every_grid),     cmocka_unit_test(clipping_never_hurts), cmocka_unit_test(options_count),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(better_under_every_grid),     cmocka_unit_test(clipping_never_hurts), cmocka_unit_test(options_count), cmocka_unit_test(error_feedback),
                                         cmocka_unit_test(ties_are_kept),               cmocka_unit_test(same_for_every_thread_count),
                                         cmocka_unit_test(nothing_to_go_by) };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,11 +97,12 @@ static void formula(void **state)
 static void planted_outliers(void **state)
 {
     static const char *const schemes[] = { "W8A8", "W8A8:static" };
-    method_inputs *m = method_inputs_new(ROWS, COLS, TOKENS, 300, 2);
+    method_inputs *m = method_inputs_new(ROWS, COLS, TOKENS, 80, 2);
     float ones[COLS], half[COLS], searched[COLS];
     char note[200] = "";
     (void)state;
     for (int c = 0; c < COLS; c++) ones[c] = 1;
+    for (int r = 0; r < ROWS; r++) m->w[r * COLS + 3] *= 0.3f, m->w[r * COLS + COLS / 2] *= 0.3f; /* as in trained models: small weights where inputs are large */
     for (int i = 0; i < 2; i++) {
         const pare_scheme s = method_scheme(schemes[i]);
         scales(m, &s, "alpha=0.5", half, note);
