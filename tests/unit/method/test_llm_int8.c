@@ -55,7 +55,7 @@ static void codes_and_report(void **state)
         float most = 0;
         for (int c = 0; c < 64; c++) most = fabsf(m->w[i * 64 + c]) > most ? fabsf(m->w[i * 64 + c]) : most;
         assert_true(r.q->scales[i] == most / 127.0f);
-        for (int c = 0; c < 64; c++) assert_int_equal((int)r.q->codes[i * 64 + c] - 128, (int)rintf(m->w[i * 64 + c] * (127.0f / most)));
+        for (int c = 0; c < 64; c++) assert_int_equal((int)r.q->codes[i * 64 + c] - 128, (int)rintf(m->w[i * 64 + c] * (127.0f * (1.0f / most))));
     }
     assert_string_equal(r.note, "2 of 64 input columns reach 6: 3, 32");
     pare_qtensor_free(r.q);
