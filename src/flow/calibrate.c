@@ -36,9 +36,12 @@ pare_needs calibrate_needs(const pare_plan *plan, const pare_plan_item *item)
 
 static void mark(pare_plan *plan, const pare_weights *weights, const pare_graph *g)
 {
-    for (size_t w = 0; g && w < g->weights.n; w++) {
-        pare_plan_item *item = calibrate_item(plan, weights, g, (pare_gw)w);
-        if (item && item->action == PARE_ACTION_QUANTIZE) item->calibrated = true;
+    for (size_t i = 0; g && i < g->nodes.n; i++) {
+        const pare_gnode *node = &g->nodes.at[i];
+        for (int k = 0; k < node->n_w && !pare_walk_ends_before(g, node); k++) {
+            pare_plan_item *item = node->w[k] >= 0 ? calibrate_item(plan, weights, g, node->w[k]) : NULL;
+            if (item && item->action == PARE_ACTION_QUANTIZE) item->calibrated = true;
+        }
     }
 }
 

@@ -55,7 +55,8 @@ static pare_status find_bos(loader *l, pare_err *err) {
 
 static pare_status add_text(loader *l, const char *name, const char *text, size_t n, pare_err *err) {
     part p = {.name = name};
-    pare_status st = pare_tokenizer_encode(l->tok, text, n, false, NULL, &p.ids, err);
+    pare_status st = pare_check_cancel(l->ctx, err);
+    if (st == PARE_OK) st = pare_tokenizer_encode(l->tok, text, n, false, NULL, &p.ids, err);
     if (st == PARE_OK && !PARE_VEC_PUSH(&l->parts, p)) st = pare_no_memory(err, name, sizeof p);
     if (st != PARE_OK) PARE_VEC_CLEAR(&p.ids);
     return st;
@@ -323,11 +324,20 @@ static pare_status take_rows(const loader *l, pare_calibration_data *out, pare_e
     return PARE_OK;
 }
 
+/* Hessians of a few tokens have a rank of a few: what is fitted to them is fitted to nothing else. */
+static bool is_monotonous(const pare_calibration_data *d) {
+    const int64_t tokens = d->windows * d->len;
+    return d->distinct == 1 || (tokens >= 256 && d->distinct < 64 && d->distinct * 64 < tokens);
+}
+
 static pare_status count_distinct(const loader *l, pare_calibration_data *out, pare_err *err) {
     uint8_t *seen = pare_alloc_zero((size_t)l->o->vocab, 1);
     if (!seen) return pare_no_memory(err, "token counts", (size_t)l->o->vocab);
     for (int64_t i = 0; i < out->windows * out->len; i++) out->distinct += !seen[out->ids[i]], seen[out->ids[i]] = 1;
     pare_dealloc(seen);
+    if (is_monotonous(out))
+        pare_log(l->ctx, PARE_LOG_WARNING, "%s: only %lld different tokens in %lld: calibration learns next to nothing from so few", l->where, (long long)out->distinct,
+                 (long long)(out->windows * out->len));
     return PARE_OK;
 }
 

@@ -34,6 +34,7 @@ typedef struct pare_calibration_data {
  * Parts that hold too few windows by themselves are joined into one text first.
  *   fewer tokens than samples * seq_len   fewer windows; PARE_LOG_WARNING with the numbers
  *   shorter than one window               one shorter window; PARE_LOG_WARNING
+ *   one token repeated, or next to it     PARE_LOG_WARNING with the numbers
  *   fewer than 2 tokens                   PARE_ERR_DATA
  *   more tokens than max_positions        shorter windows; PARE_LOG_WARNING where seq_len was given, otherwise PARE_LOG_INFO
  * Files of ids: .npy of integers or .json; [windows, len] is used as it is: the first `samples` rows in order, each cut to seq_len, with a warning

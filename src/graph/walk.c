@@ -39,6 +39,8 @@ static pare_status find_lifetimes(walk_graph *x, pare_err *err)
     return PARE_OK;
 }
 
+bool pare_walk_ends_before(const pare_graph *g, const pare_gnode *node) { return pare_node_is_tail(g, node); }
+
 static int64_t first_tail_step(const walk_graph *x)
 {
     int64_t i = 0;

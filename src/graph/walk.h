@@ -48,6 +48,9 @@ typedef struct pare_walk_site {
     int n_readers;
 } pare_walk_site;
 
+/* A walk ends before this node (it works on the rows that are wanted alone: a head): inputs of its weights are never shown. */
+bool pare_walk_ends_before(const pare_graph *g, const pare_gnode *node);
+
 /* Takes graph and source over, also when it fails. Checks weights and ids; loads vectors only. */
 pare_status pare_walk_new(pare_ctx *ctx, pare_graph *graph, const pare_gsource *source, const pare_walk_text *texts, int64_t n_texts,
                           const pare_walk_options *options, pare_walk **out, pare_err *err);

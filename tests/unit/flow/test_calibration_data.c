@@ -365,6 +365,12 @@ static void test_text(void **state)
     assert_true(d.len > 2 && d.len < 40);
     assert_int_equal(warnings, 1);
     pare_calibration_clear(&d);
+    put("same.json", "[7,7,7,7,7,7,7,7]", 17);
+    assert_int_equal(load("same.json", 2, 4, 0, &d, &err), PARE_OK);
+    assert_int_equal(d.distinct, 1);
+    assert_int_equal(warnings, 1);
+    assert_non_null(strstr(last, "only 1 different tokens in 8"));
+    pare_calibration_clear(&d);
     put("empty.txt", "", 0);
     assert_int_equal(load("empty.txt", 4, 256, 0, &d, &err), PARE_ERR_DATA);
     assert_non_null(strstr(err.text, "empty.txt: 0 tokens"));

@@ -465,6 +465,33 @@ static void check_folds(void **state)
 
 /* -------------------------------------------------------------------------------------------------------------- failures */
 
+/* Behind the rows that are wanted (a head's own dense layer) there are no inputs to look at: such a layer is kept, and the rest is calibrated. */
+static void check_head(void **state)
+{
+    golden *g = golden_open("bert_mlm");
+    const char *folder = golden_write(g, NULL);
+    bench b;
+    pare_err err = { 0 };
+    bool met = false;
+    (void)state;
+    assert_int_equal(open_bench(&b, g, folder, 2, "head-work", false, 0, &err), PARE_OK);
+    assert_true(b.plan->calibrated > 0);
+    for (int64_t i = 0; i < b.plan->n_items; i++) {
+        const pare_plan_item *item = &b.plan->items[i];
+        if (!strstr(item->name, "transform.dense.weight")) continue;
+        met = true;
+        assert_false(item->calibrated);
+        assert_int_equal(item->action, PARE_ACTION_KEEP);
+        assert_non_null(strstr(item->reason, "shows no inputs"));
+    }
+    assert_true(met);
+    assert_int_equal(run_bench(&b, &err), PARE_OK);
+    for (int64_t i = 0; i < b.plan->n_items; i++)
+        if (b.plan->items[i].calibrated) assert_true(pare_workstore_has(b.work, i));
+    close_bench(&b);
+    golden_free(g);
+}
+
 static void check_nan(void **state)
 {
     golden *g = golden_open("llama");
@@ -540,6 +567,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < all; i++)
             if (!strcmp(names[i], folding[k]) && (argc < 2 || !strcmp(argv[1], "folds")))
                 tests[n++] = (struct CMUnitTest){ .name = folding[k], .test_func = check_folds, .initial_state = (void *)names[i] };
+    if (argc < 2 || !strcmp(argv[1], "head")) tests[n++] = (struct CMUnitTest){ .name = "head", .test_func = check_head };
     if (argc < 2 || !strcmp(argv[1], "nan")) tests[n++] = (struct CMUnitTest){ .name = "nan", .test_func = check_nan };
     if (argc < 2 || !strcmp(argv[1], "allocations"))
         tests[n++] = (struct CMUnitTest){ .name = "allocations", .test_func = check_allocations, .initial_state = (void *)(uintptr_t)"llama" };
