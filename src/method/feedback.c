@@ -15,7 +15,7 @@
 #include <string.h>
 #include "method/feedback.h"
 
-enum { BLOCK = PARE_LINALG_DEPTH, MOST_ROWS = PARE_LINALG_BLOCK };
+enum { BLOCK = PARE_LINALG_DEPTH, MOST_ROWS = PARE_LINALG_BLOCK, LINE = 16 /* floats of a cache line */ };
 
 typedef struct job {
     pare_ctx *ctx;
@@ -85,10 +85,12 @@ static void load(task *t)
 {
     const job *j = t->j;
     const pare_qtensor *q = j->q;
-    for (int64_t p = 0; p < j->cols; p++) {
-        const float *from = j->w + t->row0 * j->cols + j->h->column[p];
-        for (int64_t r = 0; r < t->stride; r++) t->w[p * t->stride + r] = r < t->rows ? from[r * j->cols] : 0;
-    }
+    if (t->rows < t->stride) memset(t->w, 0, (size_t)(j->cols * t->stride) * sizeof *t->w);
+    for (int64_t r0 = 0; r0 < t->rows; r0 += LINE) /* some rows at a time, so that the lines that are written stay near */
+        for (int64_t p = 0; p < j->cols; p++) {
+            const float *from = j->w + (t->row0 + r0) * j->cols + j->h->column[p];
+            for (int64_t r = 0; r < least(LINE, t->rows - r0); r++) t->w[p * t->stride + r0 + r] = from[r * j->cols];
+        }
     for (int64_t g = 0; g < j->groups; g++)
         for (int64_t r = 0; r < t->stride; r++) {
             const int64_t at = (t->row0 + (r < t->rows ? r : 0)) * j->groups + g;
@@ -347,22 +349,22 @@ typedef struct loss_job {
 static double energy(const loss_job *j, int64_t rows, const float *x, float *product, void *multiply)
 {
     const int64_t n = j->h->n;
+    float *triangle = product + j->cut * BLOCK;
     double sum = 0;
     for (int64_t c0 = 0; c0 < n; c0 += BLOCK) {
         const int64_t width = least(n - c0, BLOCK), behind = n - c0 - width;
         pare_product p = { .m = rows, .n = width, .k = behind, .a = x + c0 + width, .a_row = n, .a_col = 1, .b = j->h->square + (c0 + width) * n + c0, .b_row = n,
                            .b_col = 1, .alpha = 1, .c = product, .c_stride = BLOCK };
         if (behind > 0) pare_multiply_here(j->ctx->kernels, &p, multiply);
-        for (int64_t r = 0; r < rows; r++) {
-            double sums[BLOCK] = { 0 };
-            for (int64_t i = 0; behind > 0 && i < width; i++) sums[i] = product[r * BLOCK + i];
-            for (int64_t l = 0; l < width; l++) /* the triangle on the diagonal */
-                for (int64_t i = 0; i <= l; i++) sums[i] += (double)x[r * n + c0 + l] * j->h->square[(c0 + l) * n + c0 + i];
+        for (int64_t l = 0; l < width; l++)
+            for (int64_t i = 0; i < width; i++) triangle[l * BLOCK + i] = i <= l ? j->h->square[(c0 + l) * n + c0 + i] : 0;
+        p.add = behind > 0, p.k = width, p.a = x + c0, p.b = triangle, p.b_row = BLOCK;
+        pare_multiply_here(j->ctx->kernels, &p, multiply);
+        for (int64_t r = 0; r < rows; r++)
             for (int64_t i = 0; i < width; i++) {
-                const double v = x[r * n + c0 + i];
-                sum += sums[i] * sums[i] - v * v * j->h->added[c0 + i];
+                const double y = product[r * BLOCK + i], v = x[r * n + c0 + i];
+                sum += y * y - v * v * j->h->added[c0 + i];
             }
-        }
     }
     return sum;
 }
@@ -373,7 +375,7 @@ static pare_status loss_rows(void *arg, int64_t index, int worker, pare_err *err
     pare_status st = PARE_OK;
     const int64_t n = j->h->n, row0 = index * j->cut, rows = least(j->cut, j->rows - row0);
     float *x = (void *)(j->scratch + (size_t)worker * j->scratch_bytes), *y = x + j->cut * n, *product = y + j->cut * n;
-    void *multiply = product + up64((size_t)(j->cut * BLOCK));
+    void *multiply = product + up64((size_t)((j->cut + BLOCK) * BLOCK));
     const float *w = j->w + row0 * n;
     for (int64_t r = 0; r < rows; r++)
         for (int64_t p = 0; p < n; p++) x[r * n + p] = w[r * n + j->h->column[p]];
@@ -390,9 +392,9 @@ pare_status pare_feedback_loss(pare_ctx *ctx, const pare_curvature *h, const flo
 {
     pare_status st = PARE_OK;
     loss_job j = { .ctx = ctx, .h = h, .w = w, .q = q, .rows = q->grid.shape[0] };
-    j.cut = j.rows < 4 * 96 ? 48 : 96; /* a multiple of 12; by the shape alone */
+    j.cut = j.rows < 4 * 192 ? 48 : 192; /* multiples of 12; by the shape alone */
     const int64_t tasks = (j.rows + j.cut - 1) / j.cut;
-    j.scratch_bytes = up64((size_t)(2 * j.cut * h->n) * sizeof(float) + up64((size_t)(j.cut * BLOCK)) * sizeof(float)) + PARE_MULTIPLY_SCRATCH;
+    j.scratch_bytes = up64((size_t)(2 * j.cut * h->n) * sizeof(float) + up64((size_t)((j.cut + BLOCK) * BLOCK)) * sizeof(float)) + PARE_MULTIPLY_SCRATCH;
     const size_t bytes = j.scratch_bytes * (size_t)pare_ctx_threads(ctx);
     double sum[2] = { 0, 0 };
     *loss = 0;

@@ -7,6 +7,7 @@
  *   order     columns by falling sum of squares of their inputs, groups of columns as they lie ("static groups"): no g_idx
  *   scales    searched for the least squared error, a column's weighted by L_jj^2: what its error costs once later columns have made up for it
  *   sweeps    afterwards every code is chosen again, given all others
+ *   drift     the target is the float model's output, not that of the float weights on inputs that have moved (Qronos, GPTAQ)
  */
 #include <math.h>
 #include <stdarg.h>
@@ -22,8 +23,8 @@ static const pare_option options[] = {
     { "damping", PARE_OPT_REAL, "0..1", "0.01", "part of the mean diagonal that is added to the Hessian's diagonal; doubled until it can be factored" },
     { "clip", PARE_OPT_CHOICE, "none|mse", "mse", "range of a block: none = to its extremes, mse = searched for the least squared error, weighted by inputs" },
     { "sweeps", PARE_OPT_INT, "0..100", "4", "times that all codes are chosen again afterwards, each given all others" },
-    { "correct", PARE_OPT_CHOICE, "none|gptaq|qronos", "none", "match the float model's outputs, not those of its weights on drifted inputs" },
-    { "correct-strength", PARE_OPT_REAL, "0..1", "1", "how much of the correction" },
+    { "correct", PARE_OPT_CHOICE, "none|gptaq|qronos", "qronos", "match the float model's outputs, not those of its weights on drifted inputs" },
+    { "correct-strength", PARE_OPT_REAL, "0..1", "0.75", "how much of the correction" },
     PARE_RANGE_OPTIONS,
     { NULL, PARE_OPT_TEXT, NULL, NULL, NULL },
 };
@@ -108,7 +109,7 @@ static pare_status layer(pare_ctx *ctx, const pare_layer_job *job, pare_layer_re
     if (job->rows == 0 || job->cols == 0) goto out;
     PARE_TRY(pare_curvature_new(ctx, job->name, job->cols, job->stats->hessian, damping, pare_params_bool(job->params, "act-order"), &h, err));
     tell(job, h, damping, out);
-    if (correct != PARE_CORRECT_NONE && job->stats->drift && !h->flat) {
+    if (correct != PARE_CORRECT_NONE && job->stats->drift && !h->flat) { /* drift NULL: nothing was quantized before this layer */
         const size_t bytes = (size_t)(job->rows * job->cols) * sizeof *target;
         PARE_TRY(pare_alloc_try(bytes, job->name, (void **)&target, err));
         memcpy(target, job->w, bytes);
