@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CPU detection. x86: CPUID leaf 1 (FMA, OSXSAVE, AVX, F16C), leaf 7.0 (AVX2, BMI2, AVX-512 and its parts), leaf 7.1 (AVX512_BF16);
+ * CPU detection. x86: CPUID leaf 1 (FMA, OSXSAVE, AVX, F16C), leaf 7.0 (AVX2, BMI2, AVX-512 and its parts, GFNI), leaf 7.1 (AVX512_BF16);
  * XCR0 bits 1, 2 (XMM, YMM) and 5..7 (opmask, ZMM) say what the operating system saves. Intel SDM vol. 1 ch. 14, vol. 2A CPUID.
  */
 #include "kernel/cpu.h"
@@ -35,6 +35,7 @@ uint32_t pare_cpu_bits(void)
     bits |= PARE_CPU_AVX512;
     if (c >> 11 & 1) bits |= PARE_CPU_AVX512_VNNI;
     if (c >> 1 & 1) bits |= PARE_CPU_AVX512_VBMI;
+    if (c >> 8 & 1) bits |= PARE_CPU_GFNI;
     if (subleaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1)) bits |= PARE_CPU_AVX512_BF16;
     return bits;
 }

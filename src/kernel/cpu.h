@@ -12,7 +12,8 @@ enum {
     PARE_CPU_AVX512 = 1 << 4,      /* F, BW, VL, DQ */
     PARE_CPU_AVX512_VNNI = 1 << 5,
     PARE_CPU_AVX512_BF16 = 1 << 6,
-    PARE_CPU_AVX512_VBMI = 1 << 7
+    PARE_CPU_AVX512_VBMI = 1 << 7,
+    PARE_CPU_GFNI = 1 << 8
 };
 
 uint32_t pare_cpu_bits(void);

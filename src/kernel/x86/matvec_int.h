@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What matvec_int with 256 and 512 bits share: the loop over rows, panels of columns and tokens, scales and zero points of a panel, and
- * the table of block loops. The including file says how many rows go together: enum { ROWS }.
+ * the table of block loops. The including file says how many rows go together, and whether values of a panel lie as close as groups of
+ * columns do and the block loop brings them to their lanes, or there is one for every lane: enum { ROWS, PACKED }.
+ *
+ * The ROWS rows are not neighbours but lie rows / ROWS apart, so that each is a stream of its own through memory, which goes on where its
+ * row ends: what prefetchers can follow (kernel/ref/roof_read.c). The block loops ask for what lies AHEAD bytes on in a stream.
  */
 #ifndef PARE_KERNEL_X86_MATVEC_INT_H
 #define PARE_KERNEL_X86_MATVEC_INT_H
@@ -10,10 +14,10 @@
 #include "kernel/variants.h"
 
 #define INLINE static inline __attribute__((always_inline))
-enum { PANEL = 32 }; /* blocks */
+enum { PANEL = 32, AHEAD = 1024 }; /* blocks, bytes */
 enum { MIDDLE, ZEROS, SHIFTS };
 
-/* Scales and zero points of one row in one panel: one a block, or one a lane (16 a block; U3 U2: 8). */
+/* Scales and zero points of one row in one panel: one a block, or one a lane (16 a block; U3 U2: 8), or, PACKED, one for 1 << step columns. */
 typedef struct panel { float scale[PANEL * 64 + 8]; int32_t zero[PANEL * 64 + 8]; float shift[PANEL * 64 + 8]; } panel;
 
 /* What a block loop works on: blocks [b0, b1) of the panel, of ROWS rows that have block b0 at w[0], w[1] .... */
@@ -24,11 +28,15 @@ typedef struct span {
     const float *x_scale;
     const panel *p[ROWS];
     int64_t b0, b1, units;       /* units: of bytes that share a scale when lanes have their own, 1 or 2 */
-    int64_t ahead;               /* ahead: bytes from a place in a row to one that is needed some time later */
+    int step;                    /* PACKED */
+    const int32_t *lane_at;      /* PACKED: where, from a unit's first value on, that of a lane lies */
     float (*acc)[16];
 } span;
 
 typedef void (*blocks_fn)(const span *s);
+
+/* The sums of ROWS rows from their lanes, as pare_lanes_sum(). */
+static void sums_of_rows(float (*acc)[16], float *sums);
 
 /* Does a group that is no multiple of a block put one scale into every lane? */
 static inline bool lanes_fit(const pare_wmat *w)
@@ -117,17 +125,20 @@ static inline void spread(const void *from, int64_t n, int64_t times, void *to)
 /* How scales meet lanes: columns a value of the panel stands for, values a block, values a group when groups are plain to spread (else 0). */
 typedef struct spacing { int64_t step, each, times, group; } spacing;
 
+static inline int64_t lane_columns(pare_wkind kind) { return pare_wkind_bytes(kind) ? 2 : kind == PARE_W_U4 ? 8 : 16; }
+
 static inline spacing spacing_of(const pare_wmat *w, bool lanes)
 {
-    const int64_t width = pare_wkind_bytes(w->kind) ? 2 : w->kind == PARE_W_U4 ? 8 : 16;
+    const int64_t width = lane_columns(w->kind);
     spacing s = { .step = lanes ? width : PARE_ACT_BLOCK, .group = w->groups > 1 ? w->group : w->cols };
+    if (PACKED && lanes && PARE_ACT_BLOCK % s.group == 0) s.step = s.group;
     s.each = PARE_ACT_BLOCK / s.step;
     if (w->groups > 1 && (lanes ? PARE_ACT_BLOCK % s.group == 0 && s.group % s.step == 0 : s.group == PARE_ACT_BLOCK)) s.times = s.group / s.step;
     return s;
 }
 
 /* What a row (its first scale is number `first`) needs of block b0 and the n - 1 behind it; what lies behind the row is 0. */
-static void fill_panel(const pare_wmat *w, int64_t first, int64_t b0, int64_t n, const spacing *sp, panel *p)
+static inline void fill_panel(const pare_wmat *w, int64_t first, int64_t b0, int64_t n, const spacing *sp, panel *p)
 {
     int64_t c = b0 * PARE_ACT_BLOCK, g = b0 ? c / sp->group : 0;
     const int64_t all = n * sp->each;
@@ -146,9 +157,10 @@ static void fill_panel(const pare_wmat *w, int64_t first, int64_t b0, int64_t n,
         if (sp->times > 1) spread(f, most, sp->times, p->scale);
         if (sp->times > 1 && w->zero) spread(z, most, sp->times, p->zero);
         if (!w->shift) return;
-        memcpy(f, w->shift + first + g, (size_t)have * 4);
-        for (int64_t i = have; i < most; i++) f[i] = 0.0f;
-        spread(f, most, sp->times, p->shift);
+        float *shift = sp->times == 1 ? p->shift : f;
+        memcpy(shift, w->shift + first + g, (size_t)have * 4);
+        for (int64_t i = have; i < most; i++) shift[i] = 0.0f;
+        if (sp->times > 1) spread(f, most, sp->times, p->shift);
         return;
     }
     for (int64_t i = 0; i < all; i++, c += sp->step) {
@@ -179,18 +191,22 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
     const int64_t last_bytes = bytes ? last : w->kind == PARE_W_U4 ? (last + 1) / 2 : w->kind == PARE_W_U3 ? (last + 127) / 128 * 48 : (last + 3) / 4;
     const spacing sp = spacing_of(w, lanes);
     panel panels[ROWS];
-    span s = { .units = w->group == 64 ? 2 : 1, .ahead = bytes ? (6144 / (ROWS * w->row_bytes) + 1) * ROWS * w->row_bytes : w->row_bytes < 4096 ? ROWS * w->row_bytes : 4096 };
+    const int64_t part = (rows + ROWS - 1) / ROWS;
+    int32_t lane_at[16];
+    span s = { .units = w->group == 64 ? 2 : 1, .step = __builtin_ctzll((unsigned long long)sp.step), .lane_at = lane_at };
+    for (int i = 0; i < 16; i++) lane_at[i] = (int32_t)(i * lane_columns(w->kind) / sp.step);
     for (int i = 0; i < ROWS; i++) s.p[i] = &panels[i];
     for (int64_t t0 = 0; t0 < x->n; t0 += TOKENS) {
         const int64_t tokens = x->n - t0 < TOKENS ? x->n - t0 : TOKENS;
-        for (int64_t r = 0; r < rows; r += ROWS) {
-            float acc[TOKENS][ROWS][16];
+        for (int64_t r = 0; r < part; r++) {
+            _Alignas(64) float acc[TOKENS][ROWS][16];
+            float sums[ROWS];
             uint8_t tail[ROWS][128];
             const uint8_t *row[ROWS];
             int64_t first[ROWS]; /* number of a row's first scale */
             memset(acc, 0, (size_t)tokens * sizeof acc[0]);
             for (int i = 0; i < ROWS; i++) {
-                const int64_t number = row0 + (r + i < rows ? r + i : rows - 1); /* rows that are not there: the last again */
+                const int64_t number = row0 + (i * part + r < rows ? i * part + r : rows - 1); /* rows that are not there: the last again */
                 first[i] = (w->scale_rows == 1 ? number : number / w->scale_rows) * w->groups;
                 row[i] = w->data + number * w->row_bytes;
                 if (!last) continue;
@@ -215,11 +231,11 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
                     run(&s);
                 }
             }
-            for (int64_t t = 0; t < tokens; t++)
-                for (int i = 0; i < ROWS && r + i < rows; i++) {
-                    const float sum = pare_lanes_sum(acc[t][i]);
-                    y[(t0 + t) * y_stride + r + i] = each ? sum : sum * pare_wmat_scale(w, first[i]);
-                }
+            for (int64_t t = 0; t < tokens; t++) {
+                sums_of_rows(acc[t], sums);
+                for (int i = 0; i < ROWS && i * part + r < rows; i++)
+                    y[(t0 + t) * y_stride + i * part + r] = each ? sums[i] : sums[i] * pare_wmat_scale(w, first[i]);
+            }
         }
     }
 }

@@ -12,7 +12,7 @@
  */
 #include <immintrin.h>
 
-enum { ROWS = 2 };
+enum { ROWS = 2, PACKED = 0 };
 #include "kernel/x86/matvec_int.h"
 
 #define LOAD(at) _mm256_loadu_si256((const __m256i *)(const void *)(at))
@@ -68,7 +68,7 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
             for (int r = 0; r < 2; r++) {
                 const uint8_t *at = s->w[r] + (b - s->b0) * 64 + h * 32;
                 const __m256i w = LOAD(at), u[2] = { low_bits(w, 0, 15), low_bits(w, 4, 15) };
-                if (h == 0) _mm_prefetch((const char *)at + s->ahead, _MM_HINT_T0);
+                if (h == 0) _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
                 const __m256i v = dot_planes(u, 2, q + h * 32, limbs);
                 acc[r][h] = add_term(acc[r][h], v, sum, s->p[r], lanes ? b * 16 + h * 8 : b, lanes, zero, 3, x_scale, each);
             }
@@ -111,7 +111,7 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
                 __m256i u[4];
                 const uint8_t *at = s->w[r] + (b - s->b0) * bytes;
                 planes_of(at, bits, u);
-                if (bits == 3 || h == 0) _mm_prefetch((const char *)at + s->ahead, _MM_HINT_T0);
+                if (bits == 3 || h == 0) _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
                 const __m256i v = dot_planes(u, 4, q, limbs);
                 acc[r][h] = add_term(acc[r][h], v, sum, s->p[r], lanes ? b * 8 : b, lanes, zero, bits - 1, x_scale, each);
             }
@@ -137,8 +137,8 @@ INLINE void blocks_8(const span *s, const int is_signed, const int limbs, const 
         const __m256 x_scale = _mm256_broadcast_ss(s->x_scale + b);
         for (int r = 0; r < 2; r++) {
             const uint8_t *at = s->w[r] + (b - s->b0) * 128;
-            _mm_prefetch((const char *)at + s->ahead, _MM_HINT_T0);
-            _mm_prefetch((const char *)at + s->ahead + 64, _MM_HINT_T0);
+            _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
+            _mm_prefetch((const char *)at + AHEAD + 64, _MM_HINT_T0);
             __m256i v[2][2] = { { _mm256_setzero_si256(), _mm256_setzero_si256() }, { _mm256_setzero_si256(), _mm256_setzero_si256() } };
             for (int unit = 0; unit < 4; unit++)
                 for (int h = 0; h < 2; h++) {
@@ -163,6 +163,11 @@ INLINE void blocks_8(const span *s, const int is_signed, const int limbs, const 
 /* ------------------------------------------------------------------------------------------------------------- dispatch */
 
 FAMILIES
+
+static void sums_of_rows(float (*acc)[16], float *sums)
+{
+    for (int i = 0; i < ROWS; i++) sums[i] = pare_lanes_sum(acc[i]);
+}
 
 void pare_matvec_int_avx2(const pare_wmat *w, int64_t row0, int64_t rows, const pare_mvact *x, float *y, int64_t y_stride)
 {

@@ -1,48 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * matvec_int with AVX-512 (BW, VNNI): four rows at a time, 64 bytes of weights in one vector, as in matvec_int_avx2.c.
+ * matvec_int with AVX-512 (BW, VNNI, VBMI, GFNI): eight rows at a time, 64 bytes of weights in one vector.
  *
  *   U4        a block of 128 columns: two planes, vpdpbusd
- *   U3 U2     two blocks, lanes 0 ... 7 and 8 ... 15: four planes, vpdpbusd
+ *   U3 U2     two blocks, lanes 0 ... 7 and 8 ... 15: four planes, vpdpbusd. vgf2p8affineqb takes two bits out of every byte at once
  *   I8 U8     a block: four times 32 bytes widened to 16 bits, vpdpwssd
  *
- * A lane of wmat.h is a 32-bit lane here. In exact mode the limbs enter one accumulator, shifted by 8 bits between them.
+ * A lane of wmat.h is a 32-bit lane here. In exact mode the limbs enter one accumulator, shifted by 8 bits between them. With one limb
+ * a zero point times the sum of a lane's q (16 columns of an int8) is one more vpdpwssd: both fit in 16 bits.
  */
 #include <immintrin.h>
 
-enum { ROWS = 4 };
+enum { ROWS = 8, PACKED = 1 };
 #include "kernel/x86/matvec_int.h"
 
 #define LOAD(at) _mm512_loadu_si512((const void *)(at))
+#define EACH_ROW _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++)
 
-INLINE __m512i low_bits(__m512i v, int shift, int mask)
+/* Out of the values from `at` on: those of the lanes, one for all (two false), or one for each half. */
+INLINE __m512 values(const float *at, const int lanes, const int two, __m512i lane_at)
 {
-    return _mm512_and_si512(shift ? _mm512_srli_epi16(v, (unsigned)shift) : v, _mm512_set1_epi8((char)mask));
+    if (lanes) return _mm512_permutexvar_ps(lane_at, _mm512_loadu_ps(at));
+    return two ? _mm512_mask_mov_ps(_mm512_set1_ps(at[0]), 0xff00, _mm512_set1_ps(at[1])) : _mm512_set1_ps(at[0]);
 }
 
-/* A value a lane: own ones, one for all (two false), or one for each half. */
-INLINE __m512 values(const float *at, const int lanes, const int two)
+INLINE __m512i numbers(const int32_t *at, const int lanes, const int two, __m512i lane_at)
 {
-    if (lanes) return _mm512_loadu_ps(at);
-    if (!two) return _mm512_set1_ps(*at);
-    return _mm512_castsi512_ps(_mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1),
-                                                        _mm512_castsi128_si512(_mm_loadl_epi64((const __m128i *)(const void *)at))));
+    if (lanes) return _mm512_permutexvar_epi32(lane_at, LOAD(at));
+    return two ? _mm512_mask_mov_epi32(_mm512_set1_epi32(at[0]), 0xff00, _mm512_set1_epi32(at[1])) : _mm512_set1_epi32(at[0]);
 }
 
-INLINE __m512i numbers(const int32_t *at, const int lanes, const int two)
+/* Columns from `column` of the panel on; v already has what the middle takes off it. */
+INLINE __m512 add_term(__m512 acc, __m512i v, __m512i sum, const span *s, const panel *p, int64_t column, const int limbs, const int lanes, const int two, const int zero,
+                       __m512 x_scale, const int each, __m512i lane_at)
 {
-    if (lanes) return LOAD(at);
-    if (!two) return _mm512_set1_epi32(*at);
-    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1),
-                                    _mm512_castsi128_si512(_mm_loadl_epi64((const __m128i *)(const void *)at)));
-}
-
-INLINE __m512 add_term(__m512 acc, __m512i v, __m512i sum, const panel *p, int64_t lane, const int lanes, const int two, const int zero, __m512 x_scale, const int each)
-{
-    if (zero == ZEROS) v = _mm512_sub_epi32(v, _mm512_mullo_epi32(numbers(p->zero + lane, lanes, two), sum));
-    const __m512 s = each ? _mm512_mul_ps(x_scale, values(p->scale + lane, lanes, two)) : x_scale;
-    acc = _mm512_add_ps(acc, _mm512_mul_ps(_mm512_cvtepi32_ps(v), s));
-    if (zero == SHIFTS) acc = _mm512_sub_ps(acc, _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(values(p->shift + lane, lanes, two), x_scale)));
+    const int64_t at = lanes ? column >> s->step : column / PARE_ACT_BLOCK;
+    if (zero == ZEROS) {
+        const __m512i z = numbers(p->zero + at, lanes, two, lane_at);
+        if (limbs == 1) v = _mm512_dpwssd_epi32(v, z, _mm512_sub_epi32(_mm512_setzero_si512(), sum));
+        else v = _mm512_sub_epi32(v, _mm512_mullo_epi32(z, sum));
+    }
+    const __m512 scale = each ? _mm512_mul_ps(x_scale, values(p->scale + at, lanes, two, lane_at)) : x_scale;
+    acc = _mm512_add_ps(acc, _mm512_mul_ps(_mm512_cvtepi32_ps(v), scale));
+    if (zero == SHIFTS) acc = _mm512_sub_ps(acc, _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(values(p->shift + at, lanes, two, lane_at), x_scale)));
     return acc;
 }
 
@@ -62,106 +62,130 @@ INLINE __m512i dot_planes(const __m512i *u, const int planes, const uint8_t *q, 
 
 INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int zero, const int each)
 {
+    const __m512i lane_at = LOAD(s->lane_at), low = _mm512_set1_epi8(15);
     __m512 acc[ROWS];
-    for (int r = 0; r < ROWS; r++) acc[r] = _mm512_loadu_ps(s->acc[r]);
+    EACH_ROW acc[r] = _mm512_loadu_ps(s->acc[r]);
     for (int64_t b = s->b0; b < s->b1; b++) {
         const uint8_t *q = s->q + b * limbs * 128;
         const __m512 x_scale = _mm512_set1_ps(s->x_scale[b]);
         const __m512i sum = LOAD(s->sum + b * 16), none = _mm512_setzero_si512();
         const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, 3)) : none;
-        for (int r = 0; r < ROWS; r++) {
+        EACH_ROW {
             const uint8_t *at = s->w[r] + (b - s->b0) * 64;
-            const __m512i w = LOAD(at), u[2] = { low_bits(w, 0, 15), low_bits(w, 4, 15) };
-            _mm_prefetch((const char *)at + s->ahead, _MM_HINT_T0);
-            acc[r] = add_term(acc[r], dot_planes(u, 2, q, limbs, start), sum, s->p[r], lanes ? b * 16 : b, lanes, 0, zero, x_scale, each);
+            const __m512i w = LOAD(at), u[2] = { _mm512_and_si512(w, low), _mm512_and_si512(_mm512_srli_epi16(w, 4), low) };
+            _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
+            acc[r] = add_term(acc[r], dot_planes(u, 2, q, limbs, start), sum, s, s->p[r], b * 128, limbs, lanes, 0, zero, x_scale, each, lane_at);
         }
     }
-    for (int r = 0; r < ROWS; r++) _mm512_storeu_ps(s->acc[r], acc[r]);
+    EACH_ROW _mm512_storeu_ps(s->acc[r], acc[r]);
 }
 
 /* --------------------------------------------------------------------------------------------------------- 3 and 2 bits */
+
+/* A matrix of vgf2p8affineqb: bit i of every result is bit `from` of the byte. */
+#define BIT(i, from) ((long long)1 << (8 * (7 - (i)) + (from)))
 
 /* The four planes of two blocks. */
 INLINE void planes_of(const uint8_t *at, const int bits, __m512i u[4])
 {
     if (bits == 2) {
         const __m512i w = LOAD(at);
-        for (int p = 0; p < 4; p++) u[p] = low_bits(w, 2 * p, 3);
+#pragma GCC unroll 4
+        for (int p = 0; p < 4; p++) u[p] = _mm512_gf2p8affine_epi64_epi8(w, _mm512_set1_epi64(BIT(0, 2 * p) | BIT(1, 2 * p + 1)), 0);
         return;
     }
-    const __m256i *first = (const __m256i *)(const void *)at, *second = (const __m256i *)(const void *)(at + 48);
-    const __m512i w = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(first)), _mm256_loadu_si256(second), 1);
-    /* the 16 bytes of third bits, each byte twice: bits 4 (j % 2) + p of byte j / 2 belong to byte j of plane p */
-    const __m256i high0 = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(at + 32)));
-    const __m256i high1 = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(at + 80)));
-    const __m512i pairs = _mm512_inserti64x4(_mm512_castsi256_si512(high0), high1, 1);
-    const __m512i high = _mm512_or_si512(pairs, _mm512_slli_epi16(pairs, 4)); /* low byte: bits 0 ... 3 below, high byte: bits 4 ... 7 below */
-    const __m512i three = _mm512_set1_epi8(3), seven = _mm512_set1_epi8(7);
-    /* (three & low) | (~three & high), then & 7 */
-    u[0] = _mm512_and_si512(_mm512_ternarylogic_epi32(three, w, _mm512_slli_epi16(high, 2), 0xca), seven);
-    u[1] = _mm512_and_si512(_mm512_ternarylogic_epi32(three, _mm512_srli_epi16(w, 2), _mm512_slli_epi16(high, 1), 0xca), seven);
-    u[2] = _mm512_and_si512(_mm512_ternarylogic_epi32(three, _mm512_srli_epi16(w, 4), high, 0xca), seven);
-    u[3] = _mm512_and_si512(_mm512_ternarylogic_epi32(three, _mm512_srli_epi16(w, 6), _mm512_srli_epi16(high, 1), 0xca), seven);
+    const __m512i first = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)at));
+    const __m512i w = _mm512_inserti64x4(first, _mm256_loadu_si256((const __m256i *)(const void *)(at + 48)), 1);
+    /* Third bits: bytes 0 ... 15 and 48 ... 63 of the vector at 32. Bit 4 (j % 2) + p of byte j / 2 belongs to byte j of plane p, so a result of
+     * 64 bits needs 32 of them, and byte i of it those from bit 4 i on, of which the lowest four count. */
+    const __m512i dwords = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 12, 12, 13, 13, 14, 14, 15, 15), LOAD(at + 32));
+    const __m512i high = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(0x1c1814100c080400), dwords);
+    const __m512i three = _mm512_set1_epi8(3);
+#pragma GCC unroll 4
+    for (int p = 0; p < 4; p++) { /* (three & low) | (~three & high) */
+        const __m512i third = _mm512_gf2p8affine_epi64_epi8(high, _mm512_set1_epi64(BIT(2, p)), 0);
+        u[p] = _mm512_ternarylogic_epi32(three, p ? _mm512_srli_epi16(w, (unsigned)(2 * p)) : w, third, 0xca);
+    }
 }
 
 INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const int lanes, const int zero, const int each)
 {
     const int bytes = bits == 3 ? 48 : 32;
+    const __m512i lane_at = LOAD(s->lane_at);
     __m512 acc[ROWS];
-    for (int r = 0; r < ROWS; r++) acc[r] = _mm512_loadu_ps(s->acc[r]);
+    EACH_ROW acc[r] = _mm512_loadu_ps(s->acc[r]);
     for (int64_t b = s->b0; b < s->b1; b += 2) {
         const uint8_t *q = s->q + b / 2 * limbs * 256;
-        const __m512 x_scale = values(s->x_scale + b, 0, 1);
+        const __m512 x_scale = values(s->x_scale + b, 0, 1, lane_at);
         const __m512i sum = LOAD(s->sum + b * 8), none = _mm512_setzero_si512();
         const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, (unsigned)bits - 1)) : none;
-        for (int r = 0; r < ROWS; r++) {
+        EACH_ROW {
             const uint8_t *at = s->w[r] + (b - s->b0) * bytes;
             __m512i u[4];
             planes_of(at, bits, u);
-            _mm_prefetch((const char *)at + s->ahead, _MM_HINT_T0);
-            if (bits == 3) _mm_prefetch((const char *)at + s->ahead + 64, _MM_HINT_T0);
-            acc[r] = add_term(acc[r], dot_planes(u, 4, q, limbs, start), sum, s->p[r], lanes ? b * 8 : b, lanes, 1, zero, x_scale, each);
+            _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
+            if (bits == 3) _mm_prefetch((const char *)at + AHEAD + 64, _MM_HINT_T0);
+            acc[r] = add_term(acc[r], dot_planes(u, 4, q, limbs, start), sum, s, s->p[r], b * 128, limbs, lanes, 1, zero, x_scale, each, lane_at);
         }
     }
-    for (int r = 0; r < ROWS; r++) _mm512_storeu_ps(s->acc[r], acc[r]);
+    EACH_ROW _mm512_storeu_ps(s->acc[r], acc[r]);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- 8 bits */
 
+/* Zero points of byte kinds are pairs of int16. */
 INLINE void blocks_8(const span *s, const int is_signed, const int limbs, const int lanes, const int zero, const int each)
 {
+    const __m512i lane_at = LOAD(s->lane_at);
     __m512 acc[ROWS];
-    for (int r = 0; r < ROWS; r++) acc[r] = _mm512_loadu_ps(s->acc[r]);
+    EACH_ROW acc[r] = _mm512_loadu_ps(s->acc[r]);
     for (int64_t b = s->b0; b < s->b1; b++) {
         const uint8_t *q = s->q + b * limbs * 256;
         const __m512 x_scale = _mm512_set1_ps(s->x_scale[b]);
-        for (int r = 0; r < ROWS; r++) {
+        EACH_ROW {
             const uint8_t *at = s->w[r] + (b - s->b0) * 128;
             __m512i v[2] = { _mm512_setzero_si512(), _mm512_setzero_si512() };
-            _mm_prefetch((const char *)at + s->ahead, _MM_HINT_T0);
-            _mm_prefetch((const char *)at + s->ahead + 64, _MM_HINT_T0);
+            _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
+            _mm_prefetch((const char *)at + AHEAD + 64, _MM_HINT_T0);
+#pragma GCC unroll 4
             for (int unit = 0; unit < 4; unit++) {
                 const __m256i half = _mm256_loadu_si256((const __m256i *)(const void *)(at + unit * 32));
-                const int64_t lane = lanes ? (b * 4 + unit) * 16 : b;
+                const int64_t value = lanes ? (b * 128 + unit * 32) >> s->step : b;
                 __m512i w = is_signed ? _mm512_cvtepi8_epi16(half) : _mm512_cvtepu8_epi16(half);
-                if (zero == ZEROS) w = _mm512_sub_epi16(w, numbers(s->p[r]->zero + lane, lanes, 0));
+                if (zero == ZEROS) w = _mm512_sub_epi16(w, numbers(s->p[r]->zero + value, lanes, 0, lane_at));
                 else if (!is_signed && zero == MIDDLE) w = _mm512_sub_epi16(w, _mm512_set1_epi16(128));
                 for (int limb = 0; limb < limbs; limb++) v[limb] = _mm512_dpwssd_epi32(v[limb], w, LOAD(q + (unit * limbs + limb) * 64));
                 if (unit % (lanes ? s->units : 4) != (lanes ? s->units : 4) - 1) continue;
                 __m512 f = _mm512_cvtepi32_ps(v[0]), scale = x_scale;
                 if (limbs > 1) f = _mm512_add_ps(_mm512_mul_ps(f, _mm512_set1_ps(16384.0f)), _mm512_cvtepi32_ps(v[1]));
-                if (each) scale = _mm512_mul_ps(x_scale, values(s->p[r]->scale + lane, lanes, 0));
+                if (each) scale = _mm512_mul_ps(x_scale, values(s->p[r]->scale + value, lanes, 0, lane_at));
                 acc[r] = _mm512_add_ps(acc[r], _mm512_mul_ps(f, scale));
                 v[0] = v[1] = _mm512_setzero_si512();
             }
         }
     }
-    for (int r = 0; r < ROWS; r++) _mm512_storeu_ps(s->acc[r], acc[r]);
+    EACH_ROW _mm512_storeu_ps(s->acc[r], acc[r]);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- dispatch */
 
 FAMILIES
+
+/* The eight trees of pare_lanes_sum() side by side: halves of two vectors next to one another, then their sum. */
+static void sums_of_rows(float (*acc)[16], float *sums)
+{
+    __m512 v[ROWS], pair[4], four[2];
+    for (int r = 0; r < ROWS; r++) v[r] = _mm512_loadu_ps(acc[r]);
+    for (int i = 0; i < 4; i++) /* parts of 128 bits: a b | a b, where a and b are 8 lanes of two rows */
+        pair[i] = _mm512_add_ps(_mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0x44), _mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0xee));
+    for (int i = 0; i < 2; i++) /* a part: 4 lanes of a row */
+        four[i] = _mm512_add_ps(_mm512_shuffle_f32x4(pair[2 * i], pair[2 * i + 1], 0x88), _mm512_shuffle_f32x4(pair[2 * i], pair[2 * i + 1], 0xdd));
+    /* lanes 0 1 of rows r and r + 4 beside one another in part r */
+    const __m512 two = _mm512_add_ps(_mm512_shuffle_ps(four[0], four[1], 0x44), _mm512_shuffle_ps(four[0], four[1], 0xee));
+    float out[16];
+    _mm512_storeu_ps(out, _mm512_add_ps(two, _mm512_shuffle_ps(two, two, 0xb1)));
+    for (int r = 0; r < ROWS; r++) sums[r] = out[r % 4 * 4 + r / 4 * 2];
+}
 
 void pare_matvec_int_avx512(const pare_wmat *w, int64_t row0, int64_t rows, const pare_mvact *x, float *y, int64_t y_stride)
 {
