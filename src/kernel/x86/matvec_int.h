@@ -20,13 +20,14 @@ enum { MIDDLE, ZEROS, SHIFTS };
 /* Scales and zero points of one row in one panel: one a block, or one a lane (16 a block; U3 U2: 8), or, PACKED, one for 1 << step columns. */
 typedef struct panel { float scale[PANEL * 64 + 8]; int32_t zero[PANEL * 64 + 8]; float shift[PANEL * 64 + 8]; } panel;
 
-/* What a block loop works on: blocks [b0, b1) of the panel, of ROWS rows that have block b0 at w[0], w[1] .... */
+/* What a block loop works on: blocks [b0, b1) of the panel, of ROWS rows that have block b0 at w, w + apart, w + 2 apart .... */
 typedef struct span {
-    const uint8_t *w[ROWS];
+    const uint8_t *w;
+    int64_t apart;
     const uint8_t *q;            /* limbs of the token from the panel's begin on */
     const int32_t *sum;
     const float *x_scale;
-    const panel *p[ROWS];
+    const panel *p;              /* [ROWS] */
     int64_t b0, b1, units;       /* units: of bytes that share a scale when lanes have their own, 1 or 2 */
     int step;                    /* PACKED */
     const int32_t *lane_at;      /* PACKED: where, from a unit's first value on, that of a lane lies */
@@ -191,27 +192,27 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
     const int64_t last_bytes = bytes ? last : w->kind == PARE_W_U4 ? (last + 1) / 2 : w->kind == PARE_W_U3 ? (last + 127) / 128 * 48 : (last + 3) / 4;
     const spacing sp = spacing_of(w, lanes);
     panel panels[ROWS];
-    const int64_t part = (rows + ROWS - 1) / ROWS;
+    /* Rows r, r + part, r + 2 part ...; then, where some are left, the last ROWS ones. Fewer rows than ROWS: each ROWS times, by itself. */
+    const int64_t part = rows / ROWS, turns = part ? part + (rows % ROWS != 0) : rows;
     int32_t lane_at[16];
-    span s = { .units = w->group == 64 ? 2 : 1, .step = __builtin_ctzll((unsigned long long)sp.step), .lane_at = lane_at };
+    span s = { .units = w->group == 64 ? 2 : 1, .step = __builtin_ctzll((unsigned long long)sp.step), .lane_at = lane_at, .p = panels };
     for (int i = 0; i < 16; i++) lane_at[i] = (int32_t)(i * lane_columns(w->kind) / sp.step);
-    for (int i = 0; i < ROWS; i++) s.p[i] = &panels[i];
     for (int64_t t0 = 0; t0 < x->n; t0 += TOKENS) {
         const int64_t tokens = x->n - t0 < TOKENS ? x->n - t0 : TOKENS;
-        for (int64_t r = 0; r < part; r++) {
+        for (int64_t turn = 0; turn < turns; turn++) {
+            const int64_t r = part && turn == part ? rows - ROWS : turn, step = part == 0 ? 0 : turn == part ? 1 : part; /* rows r, r + step ... */
             _Alignas(64) float acc[TOKENS][ROWS][16];
             float sums[ROWS];
             uint8_t tail[ROWS][128];
-            const uint8_t *row[ROWS];
+            const uint8_t *row = w->data + (row0 + r) * w->row_bytes;
             int64_t first[ROWS]; /* number of a row's first scale */
             memset(acc, 0, (size_t)tokens * sizeof acc[0]);
             for (int i = 0; i < ROWS; i++) {
-                const int64_t number = row0 + (i * part + r < rows ? i * part + r : rows - 1); /* rows that are not there: the last again */
+                const int64_t number = row0 + r + i * step;
                 first[i] = (w->scale_rows == 1 ? number : number / w->scale_rows) * w->groups;
-                row[i] = w->data + number * w->row_bytes;
                 if (!last) continue;
                 memset(tail[i], 0, sizeof tail[i]);
-                memcpy(tail[i], row[i] + whole * block_bytes, (size_t)last_bytes);
+                memcpy(tail[i], row + i * step * w->row_bytes + whole * block_bytes, (size_t)last_bytes);
             }
             for (int64_t b0 = 0; b0 < blocks; b0 += PANEL) {
                 const int64_t n = blocks - b0 < PANEL ? blocks - b0 : PANEL, n_whole = whole - b0 < n ? whole - b0 : n;
@@ -222,19 +223,19 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
                     s.sum = x->sum ? x->sum + (t0 + t) * x->sum_stride + b0 * block_sums : NULL;
                     s.x_scale = x->scale + (t0 + t) * x->scale_stride + b0;
                     s.acc = acc[t];
-                    for (int i = 0; i < ROWS; i++) s.w[i] = row[i] + b0 * block_bytes;
+                    s.w = row + b0 * block_bytes, s.apart = step * w->row_bytes;
                     s.b0 = 0, s.b1 = n_whole;
                     run(&s);
                     if (n_whole == n) continue;
-                    for (int i = 0; i < ROWS; i++) s.w[i] = tail[i];
+                    s.w = tail[0], s.apart = sizeof tail[0];
                     s.b0 = n_whole, s.b1 = n;
                     run(&s);
                 }
             }
             for (int64_t t = 0; t < tokens; t++) {
                 sums_of_rows(acc[t], sums);
-                for (int i = 0; i < ROWS && i * part + r < rows; i++)
-                    y[(t0 + t) * y_stride + i * part + r] = each ? sums[i] : sums[i] * pare_wmat_scale(w, first[i]);
+                for (int i = 0; i < ROWS; i++)
+                    y[(t0 + t) * y_stride + r + i * step] = each ? sums[i] : sums[i] * pare_wmat_scale(w, first[i]);
             }
         }
     }

@@ -66,11 +66,11 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
         for (int h = 0; h < 2; h++) {
             const __m256i sum = LOAD(s->sum + b * 16 + h * 8);
             for (int r = 0; r < 2; r++) {
-                const uint8_t *at = s->w[r] + (b - s->b0) * 64 + h * 32;
+                const uint8_t *at = s->w + r * s->apart + (b - s->b0) * 64 + h * 32;
                 const __m256i w = LOAD(at), u[2] = { low_bits(w, 0, 15), low_bits(w, 4, 15) };
                 if (h == 0) _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
                 const __m256i v = dot_planes(u, 2, q + h * 32, limbs);
-                acc[r][h] = add_term(acc[r][h], v, sum, s->p[r], lanes ? b * 16 + h * 8 : b, lanes, zero, 3, x_scale, each);
+                acc[r][h] = add_term(acc[r][h], v, sum, &s->p[r], lanes ? b * 16 + h * 8 : b, lanes, zero, 3, x_scale, each);
             }
         }
     }
@@ -109,11 +109,11 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
             const __m256i sum = LOAD(s->sum + b * 8);
             for (int r = 0; r < 2; r++) {
                 __m256i u[4];
-                const uint8_t *at = s->w[r] + (b - s->b0) * bytes;
+                const uint8_t *at = s->w + r * s->apart + (b - s->b0) * bytes;
                 planes_of(at, bits, u);
                 if (bits == 3 || h == 0) _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
                 const __m256i v = dot_planes(u, 4, q, limbs);
-                acc[r][h] = add_term(acc[r][h], v, sum, s->p[r], lanes ? b * 8 : b, lanes, zero, bits - 1, x_scale, each);
+                acc[r][h] = add_term(acc[r][h], v, sum, &s->p[r], lanes ? b * 8 : b, lanes, zero, bits - 1, x_scale, each);
             }
         }
     for (int i = 0; i < 4; i++) _mm256_storeu_ps(s->acc[i / 2] + i % 2 * 8, acc[i / 2][i % 2]);
@@ -136,7 +136,7 @@ INLINE void blocks_8(const span *s, const int is_signed, const int limbs, const 
         const uint8_t *q = s->q + b * limbs * 256;
         const __m256 x_scale = _mm256_broadcast_ss(s->x_scale + b);
         for (int r = 0; r < 2; r++) {
-            const uint8_t *at = s->w[r] + (b - s->b0) * 128;
+            const uint8_t *at = s->w + r * s->apart + (b - s->b0) * 128;
             _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
             _mm_prefetch((const char *)at + AHEAD + 64, _MM_HINT_T0);
             __m256i v[2][2] = { { _mm256_setzero_si256(), _mm256_setzero_si256() }, { _mm256_setzero_si256(), _mm256_setzero_si256() } };
@@ -144,14 +144,14 @@ INLINE void blocks_8(const span *s, const int is_signed, const int limbs, const 
                 for (int h = 0; h < 2; h++) {
                     __m256i w = widen(at + unit * 32 + h * 16, is_signed);
                     const int64_t lane = lanes ? (b * 4 + unit) * 16 + h * 8 : b;
-                    if (zero == ZEROS) w = _mm256_sub_epi16(w, lanes ? LOAD(s->p[r]->zero + lane) : _mm256_set1_epi32(s->p[r]->zero[b]));
+                    if (zero == ZEROS) w = _mm256_sub_epi16(w, lanes ? LOAD(s->p[r].zero + lane) : _mm256_set1_epi32(s->p[r].zero[b]));
                     else if (!is_signed && zero == MIDDLE) w = _mm256_sub_epi16(w, _mm256_set1_epi16(128));
                     for (int limb = 0; limb < limbs; limb++)
                         v[limb][h] = _mm256_add_epi32(v[limb][h], _mm256_madd_epi16(w, LOAD(q + (unit * limbs + limb) * 64 + h * 32)));
                     if (unit % (lanes ? s->units : 4) != (lanes ? s->units : 4) - 1) continue;
                     __m256 f = _mm256_cvtepi32_ps(v[0][h]), scale = x_scale;
                     if (limbs > 1) f = _mm256_add_ps(_mm256_mul_ps(f, high), _mm256_cvtepi32_ps(v[1][h]));
-                    if (each) scale = _mm256_mul_ps(x_scale, lanes ? _mm256_loadu_ps(s->p[r]->scale + lane) : _mm256_broadcast_ss(s->p[r]->scale + b));
+                    if (each) scale = _mm256_mul_ps(x_scale, lanes ? _mm256_loadu_ps(s->p[r].scale + lane) : _mm256_broadcast_ss(s->p[r].scale + b));
                     acc[r][h] = _mm256_add_ps(acc[r][h], _mm256_mul_ps(f, scale));
                     v[0][h] = v[1][h] = _mm256_setzero_si256();
                 }

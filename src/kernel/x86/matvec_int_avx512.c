@@ -15,8 +15,6 @@ enum { ROWS = 8, PACKED = 1 };
 #include "kernel/x86/matvec_int.h"
 
 #define LOAD(at) _mm512_loadu_si512((const void *)(at))
-#define EACH_ROW _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++)
-
 /* Out of the values from `at` on: those of the lanes, one for all (two false), or one for each half. */
 INLINE __m512 values(const float *at, const int lanes, const int two, __m512i lane_at)
 {
@@ -46,16 +44,30 @@ INLINE __m512 add_term(__m512 acc, __m512i v, __m512i sum, const span *s, const 
     return acc;
 }
 
-/* `start` plus planes of codes times planes of q. start enters in front of the last limb's products. */
-INLINE __m512i dot_planes(const __m512i *u, const int planes, const uint8_t *q, const int limbs, __m512i start)
+/*
+ * Rows that go through one block together, from row r on: their instructions lie between one another, since a chain of vpdpbusd alone waits
+ * five cycles for each. SOME is what fits into registers: sums of all limbs and the weights.
+ */
+enum { SOME = 4 };
+#ifdef __AVX512F__
+#define EACH(i, n) _Pragma("GCC unroll 8") for (int i = 0; i < (n); i++)
+#else
+#define EACH(i, n) for (int i = 0; i < (n); i++) /* emulated: functions would grow too large */
+#endif
+
+/* Limbs of each row joined, and `start` added. */
+INLINE void join_limbs(__m512i (*v)[3], const int limbs, __m512i start)
 {
-    __m512i v = limbs == 1 ? start : _mm512_setzero_si512();
-    for (int limb = 0; limb < limbs; limb++) {
-        if (limb) v = _mm512_slli_epi32(v, 8);
-        if (limbs > 1 && limb == limbs - 1) v = _mm512_add_epi32(v, start);
-        for (int i = 0; i < planes; i++) v = _mm512_dpbusd_epi32(v, u[i], LOAD(q + (limb * planes + i) * 64));
+    for (int i = 0; i < SOME && limbs > 1; i++) {
+        const __m512i high = _mm512_add_epi32(_mm512_slli_epi32(v[i][0], 8), v[i][1]);
+        v[i][0] = _mm512_add_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, 8), v[i][2]), start);
     }
-    return v;
+}
+
+INLINE void begin_limbs(__m512i (*v)[3], const int limbs, __m512i start)
+{
+    for (int i = 0; i < SOME; i++)
+        for (int limb = 0; limb < limbs; limb++) v[i][limb] = limbs == 1 ? start : _mm512_setzero_si512();
 }
 
 /* -------------------------------------------------------------------------------------------------------------- 4 bits */
@@ -64,20 +76,30 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
 {
     const __m512i lane_at = LOAD(s->lane_at), low = _mm512_set1_epi8(15);
     __m512 acc[ROWS];
-    EACH_ROW acc[r] = _mm512_loadu_ps(s->acc[r]);
+    EACH(r, ROWS) acc[r] = _mm512_loadu_ps(s->acc[r]);
     for (int64_t b = s->b0; b < s->b1; b++) {
-        const uint8_t *q = s->q + b * limbs * 128;
+        const uint8_t *q = s->q + b * limbs * 128, *at = s->w + (b - s->b0) * 64;
         const __m512 x_scale = _mm512_set1_ps(s->x_scale[b]);
         const __m512i sum = LOAD(s->sum + b * 16), none = _mm512_setzero_si512();
         const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, 3)) : none;
-        EACH_ROW {
-            const uint8_t *at = s->w[r] + (b - s->b0) * 64;
-            const __m512i w = LOAD(at), u[2] = { _mm512_and_si512(w, low), _mm512_and_si512(_mm512_srli_epi16(w, 4), low) };
-            _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
-            acc[r] = add_term(acc[r], dot_planes(u, 2, q, limbs, start), sum, s, s->p[r], b * 128, limbs, lanes, 0, zero, x_scale, each, lane_at);
+        EACH(half, ROWS / SOME) {
+            const int r = half * SOME;
+            __m512i w[SOME], v[SOME][3];
+            begin_limbs(v, limbs, start);
+            EACH(i, SOME) {
+                w[i] = LOAD(at + (r + i) * s->apart);
+                _mm_prefetch((const char *)at + (r + i) * s->apart + AHEAD, _MM_HINT_T0);
+            }
+            EACH(p, 2)
+                EACH(i, SOME) {
+                    const __m512i u = _mm512_and_si512(p ? _mm512_srli_epi16(w[i], 4) : w[i], low);
+                    for (int limb = 0; limb < limbs; limb++) v[i][limb] = _mm512_dpbusd_epi32(v[i][limb], u, LOAD(q + (limb * 2 + p) * 64));
+                }
+            join_limbs(v, limbs, start);
+            EACH(i, SOME) acc[r + i] = add_term(acc[r + i], v[i][0], sum, s, &s->p[r + i], b * 128, limbs, lanes, 0, zero, x_scale, each, lane_at);
         }
     }
-    EACH_ROW _mm512_storeu_ps(s->acc[r], acc[r]);
+    EACH(r, ROWS) _mm512_storeu_ps(s->acc[r], acc[r]);
 }
 
 /* --------------------------------------------------------------------------------------------------------- 3 and 2 bits */
@@ -85,27 +107,26 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
 /* A matrix of vgf2p8affineqb: bit i of every result is bit `from` of the byte. */
 #define BIT(i, from) ((long long)1 << (8 * (7 - (i)) + (from)))
 
-/* The four planes of two blocks. */
-INLINE void planes_of(const uint8_t *at, const int bits, __m512i u[4])
+/* Two blocks of 2 bits each, and the third bits, those of a byte in its four lowest bits. */
+typedef struct codes { __m512i low, high; } codes;
+
+INLINE codes codes_of(const uint8_t *at, const int bits)
 {
-    if (bits == 2) {
-        const __m512i w = LOAD(at);
-#pragma GCC unroll 4
-        for (int p = 0; p < 4; p++) u[p] = _mm512_gf2p8affine_epi64_epi8(w, _mm512_set1_epi64(BIT(0, 2 * p) | BIT(1, 2 * p + 1)), 0);
-        return;
-    }
+    if (bits == 2) return (codes){ .low = LOAD(at) };
     const __m512i first = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)at));
-    const __m512i w = _mm512_inserti64x4(first, _mm256_loadu_si256((const __m256i *)(const void *)(at + 48)), 1);
     /* Third bits: bytes 0 ... 15 and 48 ... 63 of the vector at 32. Bit 4 (j % 2) + p of byte j / 2 belongs to byte j of plane p, so a result of
-     * 64 bits needs 32 of them, and byte i of it those from bit 4 i on, of which the lowest four count. */
+     * 64 bits needs 32 of them, and byte i of it those from bit 4 i on. */
     const __m512i dwords = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 12, 12, 13, 13, 14, 14, 15, 15), LOAD(at + 32));
-    const __m512i high = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(0x1c1814100c080400), dwords);
-    const __m512i three = _mm512_set1_epi8(3);
-#pragma GCC unroll 4
-    for (int p = 0; p < 4; p++) { /* (three & low) | (~three & high) */
-        const __m512i third = _mm512_gf2p8affine_epi64_epi8(high, _mm512_set1_epi64(BIT(2, p)), 0);
-        u[p] = _mm512_ternarylogic_epi32(three, p ? _mm512_srli_epi16(w, (unsigned)(2 * p)) : w, third, 0xca);
-    }
+    return (codes){ .low = _mm512_inserti64x4(first, _mm256_loadu_si256((const __m256i *)(const void *)(at + 48)), 1),
+                    .high = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(0x1c1814100c080400), dwords) };
+}
+
+/* Plane p of four. */
+INLINE __m512i plane_of(const codes *c, const int bits, const int p)
+{
+    if (bits == 2) return _mm512_gf2p8affine_epi64_epi8(c->low, _mm512_set1_epi64(BIT(0, 2 * p) | BIT(1, 2 * p + 1)), 0);
+    const __m512i third = _mm512_gf2p8affine_epi64_epi8(c->high, _mm512_set1_epi64(BIT(2, p)), 0); /* (three & low) | (~three & third) */
+    return _mm512_ternarylogic_epi32(_mm512_set1_epi8(3), p ? _mm512_srli_epi16(c->low, (unsigned)(2 * p)) : c->low, third, 0xca);
 }
 
 INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const int lanes, const int zero, const int each)
@@ -113,22 +134,32 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
     const int bytes = bits == 3 ? 48 : 32;
     const __m512i lane_at = LOAD(s->lane_at);
     __m512 acc[ROWS];
-    EACH_ROW acc[r] = _mm512_loadu_ps(s->acc[r]);
+    EACH(r, ROWS) acc[r] = _mm512_loadu_ps(s->acc[r]);
     for (int64_t b = s->b0; b < s->b1; b += 2) {
-        const uint8_t *q = s->q + b / 2 * limbs * 256;
+        const uint8_t *q = s->q + b / 2 * limbs * 256, *at = s->w + (b - s->b0) * bytes;
         const __m512 x_scale = values(s->x_scale + b, 0, 1, lane_at);
         const __m512i sum = LOAD(s->sum + b * 8), none = _mm512_setzero_si512();
         const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, (unsigned)bits - 1)) : none;
-        EACH_ROW {
-            const uint8_t *at = s->w[r] + (b - s->b0) * bytes;
-            __m512i u[4];
-            planes_of(at, bits, u);
-            _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
-            if (bits == 3) _mm_prefetch((const char *)at + AHEAD + 64, _MM_HINT_T0);
-            acc[r] = add_term(acc[r], dot_planes(u, 4, q, limbs, start), sum, s, s->p[r], b * 128, limbs, lanes, 1, zero, x_scale, each, lane_at);
+        EACH(half, ROWS / SOME) {
+            const int r = half * SOME;
+            codes w[SOME];
+            __m512i v[SOME][3];
+            begin_limbs(v, limbs, start);
+            EACH(i, SOME) {
+                w[i] = codes_of(at + (r + i) * s->apart, bits);
+                _mm_prefetch((const char *)at + (r + i) * s->apart + AHEAD, _MM_HINT_T0);
+                if (bits == 3) _mm_prefetch((const char *)at + (r + i) * s->apart + AHEAD + 64, _MM_HINT_T0);
+            }
+            EACH(p, 4)
+                EACH(i, SOME) {
+                    const __m512i u = plane_of(&w[i], bits, p);
+                    for (int limb = 0; limb < limbs; limb++) v[i][limb] = _mm512_dpbusd_epi32(v[i][limb], u, LOAD(q + (limb * 4 + p) * 64));
+                }
+            join_limbs(v, limbs, start);
+            EACH(i, SOME) acc[r + i] = add_term(acc[r + i], v[i][0], sum, s, &s->p[r + i], b * 128, limbs, lanes, 1, zero, x_scale, each, lane_at);
         }
     }
-    EACH_ROW _mm512_storeu_ps(s->acc[r], acc[r]);
+    EACH(r, ROWS) _mm512_storeu_ps(s->acc[r], acc[r]);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- 8 bits */
@@ -138,33 +169,32 @@ INLINE void blocks_8(const span *s, const int is_signed, const int limbs, const 
 {
     const __m512i lane_at = LOAD(s->lane_at);
     __m512 acc[ROWS];
-    EACH_ROW acc[r] = _mm512_loadu_ps(s->acc[r]);
+    EACH(r, ROWS) acc[r] = _mm512_loadu_ps(s->acc[r]);
     for (int64_t b = s->b0; b < s->b1; b++) {
         const uint8_t *q = s->q + b * limbs * 256;
         const __m512 x_scale = _mm512_set1_ps(s->x_scale[b]);
-        EACH_ROW {
-            const uint8_t *at = s->w[r] + (b - s->b0) * 128;
+        EACH(r, ROWS) {
+            const uint8_t *at = s->w + r * s->apart + (b - s->b0) * 128;
             __m512i v[2] = { _mm512_setzero_si512(), _mm512_setzero_si512() };
             _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
             _mm_prefetch((const char *)at + AHEAD + 64, _MM_HINT_T0);
-#pragma GCC unroll 4
             for (int unit = 0; unit < 4; unit++) {
                 const __m256i half = _mm256_loadu_si256((const __m256i *)(const void *)(at + unit * 32));
                 const int64_t value = lanes ? (b * 128 + unit * 32) >> s->step : b;
                 __m512i w = is_signed ? _mm512_cvtepi8_epi16(half) : _mm512_cvtepu8_epi16(half);
-                if (zero == ZEROS) w = _mm512_sub_epi16(w, numbers(s->p[r]->zero + value, lanes, 0, lane_at));
+                if (zero == ZEROS) w = _mm512_sub_epi16(w, numbers(s->p[r].zero + value, lanes, 0, lane_at));
                 else if (!is_signed && zero == MIDDLE) w = _mm512_sub_epi16(w, _mm512_set1_epi16(128));
                 for (int limb = 0; limb < limbs; limb++) v[limb] = _mm512_dpwssd_epi32(v[limb], w, LOAD(q + (unit * limbs + limb) * 64));
                 if (unit % (lanes ? s->units : 4) != (lanes ? s->units : 4) - 1) continue;
                 __m512 f = _mm512_cvtepi32_ps(v[0]), scale = x_scale;
                 if (limbs > 1) f = _mm512_add_ps(_mm512_mul_ps(f, _mm512_set1_ps(16384.0f)), _mm512_cvtepi32_ps(v[1]));
-                if (each) scale = _mm512_mul_ps(x_scale, values(s->p[r]->scale + value, lanes, 0, lane_at));
+                if (each) scale = _mm512_mul_ps(x_scale, values(s->p[r].scale + value, lanes, 0, lane_at));
                 acc[r] = _mm512_add_ps(acc[r], _mm512_mul_ps(f, scale));
                 v[0] = v[1] = _mm512_setzero_si512();
             }
         }
     }
-    EACH_ROW _mm512_storeu_ps(s->acc[r], acc[r]);
+    EACH(r, ROWS) _mm512_storeu_ps(s->acc[r], acc[r]);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- dispatch */

@@ -14,6 +14,7 @@
 #include <simde/x86/avx2.h>
 #include <simde/x86/f16c.h>
 #include <simde/x86/fma.h>
+#include <simde/x86/gfni.h>
 #include "num/num.h"
 
 #define PARE_EMULATED static inline __attribute__((always_inline, unused))
