@@ -5,7 +5,7 @@
  *
  * The dictionary is looked for in config.json ("quantization_config", at top level or in "text_config"; old
  * compressed-tensors: "compression_config"), then in quantize_config.json and quant_config.json beside it (older GPTQ and AWQ
- * repositories have only that file).
+ * repositories have only that file), and in ModelOpt's hf_quant_config.json.
  */
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +28,7 @@ static const char *implied_method(const pare_jval *c)
     if (pare_j_get(c, "zero_point") || pare_j_get(c, "q_group_size")) return "awq";
     if (pare_j_get(c, "bits") || pare_j_get(c, "wbits") || pare_j_get(c, "w_bit")) return "gptq";
     if (pare_j_get(c, "config_groups")) return "compressed-tensors";
+    if (pare_j_get(pare_j_get(c, "quantization"), "quant_algo")) return "modelopt";
     return "";
 }
 
@@ -57,7 +58,7 @@ static const pare_jval *config_in(const pare_jval *root, const char **where)
 /* *doc stays NULL when the folder has no such file. */
 static pare_status config_beside(pare_bind *b, pare_jdoc **doc, pare_err *err)
 {
-    static const char *const files[] = { "quantize_config.json", "quant_config.json" };
+    static const char *const files[] = { "quantize_config.json", "quant_config.json", "hf_quant_config.json" };
     pare_status st = PARE_OK;
     for (size_t i = 0; b->store->folder && i < sizeof files / sizeof *files; i++) {
         char *path = pare_path_join(b->store->folder, files[i]);
@@ -85,6 +86,7 @@ pare_status pare_bind_find_config(pare_bind *b, pare_jdoc **doc, pare_err *err)
     const char *method = pare_j_text(pare_j_get(b->config, "quant_method"), implied_method(b->config));
     b->method = lower(b->arena, method);
     if (!b->method) return pare_no_memory(err, "quant_method", strlen(method) + 1);
+    if (pare_str_starts(b->method, "modelopt")) b->method = "modelopt"; /* also "modelopt_fp4" */
     if (!strcmp(b->method, "auto-round") || !strcmp(b->method, "intel/auto-round")) b->method = auto_round_method(b->config);
     return PARE_OK;
 }

@@ -169,7 +169,15 @@ def load_hqq(folder, case):
     return values, model, torch.float32, EXACT
 
 
-LOADERS = {"compressed-tensors": load_ct, "hqq": load_hqq, "bitsandbytes": load_bnb, "gptq": load_gptq, "gptq_v2": load_gptq, "awq": load_awq, "quanto": load_quanto, "course": load_course}
+def load_fp8(folder, case):
+    """Without a GPU transformers turns these layers into floats while it loads."""
+    model = models.load(folder, dtype=torch.float32)
+    modules = {n[: -len(".weight_scale_inv")] for n in models.tensors(folder) if n.endswith(".weight_scale_inv")}
+    values = {m + ".weight": model.get_submodule(m).weight.detach() for m in modules}
+    return values, torch.nn.Module.float(model), next(iter(values.values())).dtype, EXACT
+
+
+LOADERS = {"compressed-tensors": load_ct, "fp8": load_fp8, "hqq": load_hqq, "bitsandbytes": load_bnb, "gptq": load_gptq, "gptq_v2": load_gptq, "awq": load_awq, "quanto": load_quanto, "course": load_course}
 EXTRA = {"compressed-tensors": [("default mode", check_ct_run)], "gptq": [("AutoGPTQ", check_autogptq)]}
 
 
@@ -362,6 +370,8 @@ def run(report):
     one(report, "course", ["--scheme", "W8A16"], "stories260k", model("stories260k/hf"))
     one(report, "course", ["--scheme", "W8A16"], "demo", model("demo"))
 
+    for name, source in (("tiny bf16", bf16), ("tiny f32 untied", f32), ("tiny f16 biased", f16)):
+        one(report, "fp8", ["--scheme", "FP8_BLOCK"], name, source)
     for scheme in ("NVFP4A16", "MXFP4", "MXFP8", "MXFP8A16", "FP8_BLOCK", "W4AFP8"):
         one(report, ct, ["--scheme", scheme], "tiny bf16", bf16)
     for scheme in ("W4A16_ASYM:g64", "W8A16_ASYM:g64", "W3A16_ASYM:g64", "W2A16_ASYM:g32", "W1A16_ASYM:g64", "W4A16_ASYM:channel", "W4A16_ASYM:g64:axis0:fzero",

@@ -3,9 +3,9 @@
 #include "unit/layout/layout_support.h"
 
 static const char *const layouts[] = { "compressed-tensors", "compressed-tensors", "gptq", "gptq_v2", "awq", "quanto", "quanto", "course",
-                                      "bitsandbytes", "bitsandbytes", "bitsandbytes", "hqq", "hqq", "compressed-tensors", "compressed-tensors" };
+                                      "bitsandbytes", "bitsandbytes", "bitsandbytes", "hqq", "hqq", "compressed-tensors", "compressed-tensors", "fp8" };
 static const char *const schemes[] = { "W4A16_ASYM:g32", "FP8_WEIGHT:16x32", "W3A16_ASYM:g32", "W4A16:channel", "W4A16:g32", "W4A16", "W8A16", "W8A16",
-                                      "NF4", "FP4:g128:nested", "LLM_INT8", "W3A16_ASYM:g64", "W4A16_ASYM:g64:axis0:fzero", "NVFP4", "MXFP8" };
+                                      "NF4", "FP4:g128:nested", "LLM_INT8", "W3A16_ASYM:g64", "W4A16_ASYM:g64:axis0:fzero", "NVFP4", "MXFP8", "FP8_BLOCK" };
 
 static void resize(ckpt_tensor *t)
 {

@@ -188,6 +188,12 @@ static void micro(void **state)
                                                        NULL });
 }
 
+static void fp8(void **state)
+{
+    (void)state;
+    named("fp8", (const char *const[]){ "FP8_BLOCK", NULL });
+}
+
 static void hqq(void **state)
 {
     (void)state;
@@ -208,7 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gptq), cmocka_unit_test(gptq_v2), cmocka_unit_test(awq), cmocka_unit_test(quanto_packed), cmocka_unit_test(compressed_packed),
-        cmocka_unit_test(by_bytes), cmocka_unit_test(compressed_bytes), cmocka_unit_test(bitsandbytes), cmocka_unit_test(hqq), cmocka_unit_test(micro), cmocka_unit_test(enough),
+        cmocka_unit_test(by_bytes), cmocka_unit_test(compressed_bytes), cmocka_unit_test(bitsandbytes), cmocka_unit_test(hqq), cmocka_unit_test(micro), cmocka_unit_test(fp8), cmocka_unit_test(enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -216,6 +216,50 @@ static void methods_not_read(void **state)
     }
 }
 
+/* ModelOpt: written here by hand as vLLM reads it, told by hf_quant_config.json or config.json. */
+static void modelopt(void **state)
+{
+    static const uint8_t codes[16] = { 0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe, 0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe };
+    static const float e2m1[16] = { 0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6 };
+    static const uint8_t scales[2] = { 0x38, 0x40 }, eight[4] = { 0x38, 0x40, 0xb8, 0x00 }; /* 1, 2; 1, 2, -1, 0 */
+    const float global = 0.25f, input = 0.5f, channel[2] = { 2.0f, 4.0f };
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        pare_store *store;
+        pare_weights *w;
+        pare_err err = { 0 };
+        float x[32];
+        ckpt *c = ckpt_new();
+        ckpt_add(c, "a.weight", PARE_U8, 2, (int64_t[]){ 1, 16 }, codes);
+        ckpt_add(c, "a.weight_scale", PARE_F8_E4M3FN, 2, (int64_t[]){ 1, 2 }, scales);
+        ckpt_add(c, "a.weight_scale_2", PARE_F32, 0, NULL, &global);
+        ckpt_add(c, "a.input_scale", PARE_F32, 0, NULL, &input);
+        ckpt_add(c, "b.weight", PARE_F8_E4M3FN, 2, (int64_t[]){ 2, 2 }, eight);
+        ckpt_add(c, "b.weight_scale", PARE_F32, 1, (int64_t[]){ 2 }, channel);
+        if (i) ckpt_file(c, "config.json", "{\"quantization_config\":{\"quant_method\":\"modelopt\",\"quant_algo\":\"NVFP4\"}}");
+        else ckpt_file(c, "hf_quant_config.json", "{\"producer\":{},\"quantization\":{\"quant_algo\":\"NVFP4\",\"group_size\":16,\"exclude_modules\":[]}}");
+        if (ckpt_open(c, NULL, &store, &w, &err) != PARE_OK) fail_msg("%s", err.text);
+        assert_int_equal(w->n, 2);
+        assert_string_equal(w->at[0].layout->name, "modelopt");
+        assert_string_equal(w->at[0].scheme.name, "NVFP4");
+        assert_string_equal(w->at[1].scheme.name, "FP8_DYNAMIC");
+        assert_ok(pare_weights_read(NULL, w, 0, 0, 1, x, NULL));
+        for (int e = 0; e < 32; e++) assert_true(x[e] == e2m1[e % 16] * (e < 16 ? 0.25f : 0.5f));
+        assert_ok(pare_weights_read(NULL, w, 1, 0, 2, x, NULL));
+        assert_true(x[0] == 2.0f && x[1] == 4.0f && x[2] == -4.0f && x[3] == 0.0f);
+        closed(c, store, w);
+        ckpt *broken = ckpt_new();
+        ckpt_add(broken, "a.weight", PARE_U8, 2, (int64_t[]){ 1, 16 }, codes);
+        ckpt_add(broken, "a.weight_scale", PARE_F8_E4M3FN, 2, (int64_t[]){ 2, 1 }, scales);
+        ckpt_add(broken, "a.weight_scale_2", PARE_F32, 0, NULL, &global);
+        ckpt_file(broken, "config.json", "{\"quantization_config\":{\"quant_method\":\"modelopt\"}}");
+        assert_error(ckpt_open(broken, NULL, &store, &w, &err), PARE_ERR_FORMAT, "a.weight_scale: shape [2, 1]");
+        ckpt_remove(broken, "a.weight_scale_2");
+        assert_error(ckpt_open(broken, NULL, &store, &w, &err), PARE_ERR_FORMAT, "'a.weight_scale_2'");
+        ckpt_free(broken);
+    }
+}
+
 static void gptq_that_is_v2(void **state)
 {
     pare_ctx *ctx = listening();
@@ -386,7 +430,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_values), cmocka_unit_test(metadata_alias), cmocka_unit_test(tinystories), cmocka_unit_test(without_config),
-        cmocka_unit_test(legacy_files), cmocka_unit_test(methods_not_read), cmocka_unit_test(gptq_that_is_v2), cmocka_unit_test(gptq_borrow),
+        cmocka_unit_test(legacy_files), cmocka_unit_test(methods_not_read), cmocka_unit_test(modelopt), cmocka_unit_test(gptq_that_is_v2), cmocka_unit_test(gptq_borrow),
         cmocka_unit_test(gptq_act_order), cmocka_unit_test(gptq_dynamic), cmocka_unit_test(carried_parts), cmocka_unit_test(every_allocation),
         cmocka_unit_test(arithmetic_of_parts),
     };

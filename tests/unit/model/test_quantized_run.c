@@ -37,6 +37,7 @@ static const quantized_case cases[] = {
     { "llama", "W4A16_ASYM:g32", "hqq", PARE_BF16, 0.01 },
     { "llama", "W3A16_ASYM:g32", "hqq", PARE_F16, 0.01 },
     { "llama", "W2A16_ASYM:g32:axis0:fzero", "hqq", PARE_F32, 0.01 },
+    { "llama", "FP8_BLOCK", "fp8", PARE_BF16, 0.01 },
     { "llama", "NVFP4A16", "compressed-tensors", PARE_BF16, 0.01 },
     { "llama", "MXFP4", "compressed-tensors", PARE_BF16, 0.01 },
     { "llama", "MXFP8A16", "compressed-tensors", PARE_F16, 0.01 },
