@@ -142,6 +142,8 @@ static pare_status round_layer(calibrate *c, const pare_plan_item *item, float *
                                  .rows = item->rows, .cols = item->cols, .w = w, .stats = stats };
     *r = (pare_layer_result){ .loss = NAN };
     const pare_status st = pare_method_apply(c->ctx, item->method, &job, r, err);
+    if (st == PARE_OK && r->q->g_idx) /* layouts write column / group: another order would be lost without a word */
+        return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: method %s put its columns into groups of their own order (g_idx), which no layout of this version writes", item->name, item->method->name);
     return st == PARE_OK ? check_result(item, r->q, err) : st;
 }
 

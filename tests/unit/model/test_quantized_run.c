@@ -114,8 +114,12 @@ static void check_case(void **state)
     float *want = run(g, back, &exact, &rows, &cols, NULL), *got = run(g, small, &exact, &rows, &cols, &held), *quick = run(g, small, &fast, &rows, &cols, NULL);
     const distance d = distance_of(want, got, rows, cols), f = distance_of(want, quick, rows, cols);
     print_message("%-10s %-15s %-18s exact %.1e, fast rms %.1e of the range\n", c->model, c->scheme, c->format, d.max, f.rms);
-    if (!(d.max <= 1e-5)) fail_msg("%s %s %s: exact mode is off by %.3g of the range", c->model, c->scheme, c->format, d.max);
-    if (!(f.rms <= c->fast)) fail_msg("%s %s %s: fast mode is off by %.3g of the range (rms)", c->model, c->scheme, c->format, f.rms);
+    pare_scheme scheme;
+    assert_int_equal(pare_scheme_parse(c->scheme, &scheme, &err), PARE_OK);
+    if (scheme.act != PARE_ACT_NONE) { /* activations are rounded as the checkpoint says, in every mode: near the float run, and not equal to it */
+        if (!(d.rms <= 0.02) || !(d.rms > 1e-6)) fail_msg("%s %s %s: exact mode is off by %.3g of the range (rms)", c->model, c->scheme, c->format, d.rms);
+    } else if (!(d.max <= 1e-5)) fail_msg("%s %s %s: exact mode is off by %.3g of the range", c->model, c->scheme, c->format, d.max);
+    if (!(f.rms <= (scheme.act != PARE_ACT_NONE ? 0.02 : c->fast))) fail_msg("%s %s %s: fast mode is off by %.3g of the range (rms)", c->model, c->scheme, c->format, f.rms);
 
     /* The quantized file in less memory than it takes: layers come and go, the numbers stay. */
     const uint64_t limit = held.weights + held.cache + held.activations - held.weights / 4;
