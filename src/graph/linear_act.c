@@ -20,10 +20,10 @@ pare_status pare_linear_set_act(pare_linear *l, const pare_scheme *s, float inpu
     l->act = PARE_ACT_NONE;
     memset(&l->sim, 0, sizeof l->sim);
     if (s->act == PARE_ACT_NONE || s->act_bits >= 16) return PARE_OK;
-    const bool none_out = s->act == PARE_ACT_OUTLIERS && isinf(s->act_threshold);
+    const bool none_out = s->act == PARE_ACT_OUTLIERS && isinf(s->act_threshold), floats = s->act_float || s->kind == PARE_CODE_FLOAT;
     if (s->act == PARE_ACT_STATIC_TENSOR && !(input_scale > 0.0f && isfinite(input_scale)))
         return pare_fail(err, PARE_ERR_FORMAT, "activations have one static scale, and it is %g", (double)input_scale);
-    if (!s->act_float && (s->act == PARE_ACT_DYNAMIC_TOKEN || s->act == PARE_ACT_STATIC_TENSOR || none_out)) {
+    if (!floats && (s->act == PARE_ACT_DYNAMIC_TOKEN || s->act == PARE_ACT_STATIC_TENSOR || none_out)) {
         if (s->kind != PARE_CODE_INT || s->act_bits != 8)
             return pare_fail(err, PARE_ERR_UNSUPPORTED, "activations of %d-bit integers with weights of scheme %s", s->act_bits, s->name);
         l->act = none_out ? PARE_ACT_DYNAMIC_TOKEN : s->act;
@@ -35,7 +35,7 @@ pare_status pare_linear_set_act(pare_linear *l, const pare_scheme *s, float inpu
     a->threshold = s->act_threshold;
     a->scale = input_scale;
     if (s->act == PARE_ACT_OUTLIERS) return PARE_OK;
-    if (!s->act_float) return pare_fail(err, PARE_ERR_UNSUPPORTED, "integer activations in groups of %lld", (long long)s->act_group);
+    if (!floats) return pare_fail(err, PARE_ERR_UNSUPPORTED, "integer activations in groups of %lld", (long long)s->act_group);
     pare_scheme *x = &a->scheme;
     pare_scheme_init(x);
     x->kind = PARE_CODE_FLOAT;
