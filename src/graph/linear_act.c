@@ -7,7 +7,7 @@
  *                  src/quant, a token in the place of a row. NVFP4 without a stored second level: the token's own.
  *   LLM.int8()     Dettmers et al. 2022, arXiv 2208.07339: a column of the call is an outlier column when some token has |x| >= threshold there.
  *                      outlier columns   x' = x
- *                      the others        x' = q a / 127,  q = rne(x (127 / a)),  a = max |x| of the token's entries below the threshold
+ *                      the others        x' = q a / 127,  q = rne(x (127 (1 / a))),  a = max |x| of the token's entries below the threshold
  *                  As in bitsandbytes, a is taken over entries, not columns; and a token's result depends on the tokens it is computed with.
  *                  threshold inf is plain W8A8, and left to that.
  */
@@ -96,7 +96,7 @@ static void one_int8_token(const sim_job *j, int64_t t)
         const float m = fabsf(x[c]);
         if (m < j->a->threshold && m > most) most = m;
     }
-    const float factor = most > 0.0f ? 127.0f / most : 0.0f, step = most / 127.0f;
+    const float factor = most > 0.0f ? 127.0f * (1.0f / most) : 0.0f, step = most / 127.0f; /* torch's 127.0 / tensor */
     for (int64_t c = 0; c < j->cols; c++) out[c] = j->outlier[c] ? x[c] : ((x[c] * factor + magic) - magic) * step;
 }
 
