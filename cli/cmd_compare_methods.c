@@ -102,7 +102,7 @@ static bool read_job(cli *c, pare_quantize_options *o) {
 }
 
 static int run(cli *c) {
-    static const char usual[] = "rtn,rtn:clip=mse";
+    static const char usual[] = "rtn,rtn:clip=mse,hqq,awq,gptq";
     const char *methods[MOST_METHODS], *model = NULL, *list = cli_text(c, "methods"), *folder = cli_text(c, "output"), *base = getenv("TMPDIR");
     pare_compare_methods_options o = {.methods = methods, .keep = folder != NULL, .per_channel = cli_has(c, "per-channel"), .asymmetric = cli_has(c, "asymmetric")};
     char *names = NULL, *text = NULL, temporary[4096];
@@ -134,7 +134,7 @@ out:
 
 static const cli_flag flags[] = {
     {"text", 't', "FILE", "text to measure on ('-': standard input)", false},
-    {"methods", 'm', "LIST", "METHOD[:KEY=VALUE,...][@SCHEME] (default rtn,rtn:clip=mse)", false},
+    {"methods", 'm', "LIST", "METHOD[:KEY=VALUE,...][@SCHEME] (default rtn,rtn:clip=mse,hqq,awq,gptq)", false},
     {"bits", 'b', "LIST", "bit widths (default 4,3,2)", false},
     {"group-size", 'g', "N", "input channels a scale (default 128)", false},
     {"per-channel", 0, NULL, "a scale an output channel, no groups", false},

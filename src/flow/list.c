@@ -36,7 +36,7 @@ static pare_status list_methods(pare_ctx *ctx, pare_table *t, pare_err *err) {
     pare_status st = columns(t, (const char *const[]){"name", "about", "needs", "paper", NULL}, err);
     (void)ctx;
     for (const pare_method *const *m = pare_methods(); st == PARE_OK && *m; m++)
-        st = row(t, (const char *const[]){(*m)->name, (*m)->help, (*m)->needs == PARE_NEEDS_NOTHING ? "nothing" : "data", (*m)->paper}, err);
+        st = row(t, (const char *const[]){(*m)->name, (*m)->help, pare_method_is_calibrated(*m) ? "data" : "nothing", (*m)->paper}, err);
     return st;
 }
 
