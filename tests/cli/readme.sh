@@ -47,7 +47,7 @@ done
 
 # 5. Every `pare COMMAND` in a code block of the handbooks exists, with its flags.
 for document in README.md docs/manual.md docs/recipes.md; do
-    awk '/^ *```/ { code = !code; next } code' "$document" | sed -n 's/^\(\$ \)\{0,1\}pare \([a-z][a-z]*\) *\(.*\)$/\2 \3/p' >"$scratch/commands"
+    awk '/^ *```/ { code = !code; next } code' "$document" | sed -n 's/^\(\$ \)\{0,1\}pare \([a-z][a-z-]*\) *\(.*\)$/\2 \3/p' >"$scratch/commands"
     [ -s "$scratch/commands" ] || complain "$document: no command found"
     while read -r command rest; do
         "$PARE" "$command" --help >"$scratch/help" 2>/dev/null || { complain "$document: there is no command 'pare $command'"; continue; }
