@@ -2,8 +2,7 @@
 # Helpers of the lesson scripts: output without blanks and line ends, so that a matrix can be looked for in one piece.
 . "$SRC/tests/cli/lib.sh" || exit 1
 # Cairo's font library keeps its caches until the process ends.
-echo 'leak:libfontconfig' >lsan.supp
-export LSAN_OPTIONS="suppressions=$PWD/lsan.supp:print_suppressions=0"
+quiet_fontconfig
 
 # lesson N: runs it, both ways; says and json_says look at what it printed
 lesson() {

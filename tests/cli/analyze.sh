@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # pare analyze: errors fall with bits, the measured loss of one layer is that of quantizing it alone, bad calibration is named with its evidence.
 . "$SRC/tests/cli/lib.sh" || exit 1
+quiet_fontconfig
 TEXT=$DEMO/heldout.txt
 LAYER=model.layers.2.mlp.down_proj.weight
 

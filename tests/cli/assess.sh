@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # quantize --evaluate and compare-methods: the same numbers as quantize and eval one after the other, kept in pare.json; nothing left behind.
 . "$SRC/tests/cli/lib.sh" || exit 1
+quiet_fontconfig
 TEXT=$DEMO/heldout.txt
 
 # by hand

@@ -4,6 +4,12 @@ set -u
 DEMO=$SRC/models/demo
 MODELS=${PARE_MODELS:-$SRC/../shared/models}
 
+# fontconfig keeps a fixed cache for the life of the process, which LeakSanitizer reports: for scripts that draw pictures.
+quiet_fontconfig() {
+    echo 'leak:libfontconfig' >lsan.supp
+    export LSAN_OPTIONS="suppressions=$PWD/lsan.supp:print_suppressions=0"
+}
+
 fail() { echo "FAIL: $*" >&2; exit 1; }
 skip() { echo "skipped: $*"; exit 77; }
 
