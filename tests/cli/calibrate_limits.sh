@@ -25,7 +25,9 @@ copy dead && poke dead/model.safetensors model.layers.0.input_layernorm.weight '
 copy nan && poke nan/model.safetensors model.layers.1.input_layernorm.weight '\377\377\377\377'
 copy hole && poke hole/model.safetensors model.layers.1.mlp.up_proj.weight '\377\377\377\377'
 
-for method in gptq awq smoothquant; do
+methods="gptq awq smoothquant"
+sanitized && methods=gptq
+for method in $methods; do
     "$PARE" list methods | grep -q "^$method " || continue
     scheme=W4A16:g32
     [ "$method" != smoothquant ] || scheme=W8A8

@@ -3,7 +3,7 @@
 . "$SRC/tests/cli/lib.sh" || exit 1
 BUILD=$(dirname "$PARE")
 [ -f "$BUILD/cmake_install.cmake" ] || skip "not a CMake build folder: $BUILD"
-grep -q 'PARE_SANITIZE:BOOL=ON' "$BUILD/CMakeCache.txt" && skip "the sanitized build is not for installing"
+sanitized && skip "the sanitized build is not for installing"
 ls "$BUILD"/libpare.so >/dev/null 2>&1 || skip "no shared library in this build"
 cmake --install "$BUILD" --prefix "$PWD/prefix" >install.log 2>&1 || { cat install.log; fail "install"; }
 for f in bin/pare include/pare/pare.h include/pare/report.h share/man/man1/pare.1; do

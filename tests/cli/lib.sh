@@ -4,6 +4,8 @@ set -u
 DEMO=$SRC/models/demo
 MODELS=${PARE_MODELS:-$SRC/../shared/models}
 
+# Is this the build under AddressSanitizer? It takes ten times as long: scripts do less of the same there.
+sanitized() { grep -qs 'PARE_SANITIZE:BOOL=ON' "$(dirname "$PARE")/CMakeCache.txt"; }
 # fontconfig keeps a fixed cache for the life of the process, which LeakSanitizer reports: for scripts that draw pictures.
 quiet_fontconfig() {
     echo 'leak:libfontconfig' >lsan.supp
