@@ -9,7 +9,7 @@
     {"fast", 0, NULL, "int8 activations where weights are quantized: faster, a little less exact", false},                          \
     {"bf16", 0, NULL, "bf16 weights times activations rounded to bf16", false},                                                     \
     {"dtype", 0, "T", "hold float weights in f32, f16 or bf16 (default: as stored, used in place)", false},                         \
-    {"kv-dtype", 0, "T", "key/value cache in f32, f16, bf16 or i8 (default: f32 when exact, else f16)", false},                     \
+    {"kv-dtype", 0, "T", "key/value cache in f32, f16, bf16, i8 or fp8 (default: as the checkpoint says, else f32 when exact, f16)", false},                     \
     {"memory", 0, "SIZE", "limit for weights, cache and activations; a bigger model is streamed from its file", false},             \
     {"profile", 0, NULL, "time of every kind of operation, on stderr", false}
 

@@ -430,7 +430,7 @@ typedef enum pare_compute {
 typedef struct pare_session_options {
     pare_compute compute;
     pare_dtype dtype;       /**< hold float matrices in f32, f16 or bf16; NONE = as stored, used in place in the mapped file */
-    pare_dtype kv_dtype;    /**< key/value cache: f32, f16, bf16, i8; NONE = f32 when exact, else f16 */
+    pare_dtype kv_dtype;    /**< key/value cache: f32, f16, bf16, i8, f8_e4m3fn; NONE = as the checkpoint says, else f32 when exact, else f16 */
     int64_t ctx;            /**< positions of a sequence; 0 = what the model allows, at most 4096 */
     int64_t sequences;      /**< that run side by side; 0 = 1 */
     uint64_t memory;        /**< bytes for weights, cache and activations together; a bigger model is streamed from its file layer by layer

@@ -43,8 +43,8 @@ static pare_status check_options(pare_engine *e, pare_err *err)
     if (o->ctx < 0 || o->ctx > CTX_MOST) return pare_fail(err, PARE_ERR_USAGE, "a context of %lld tokens: 1 to %lld are possible", (long long)o->ctx, (long long)CTX_MOST);
     if (o->sequences < 0 || o->sequences > COUNT_MOST) return pare_fail(err, PARE_ERR_USAGE, "%lld sequences: 1 to %lld are possible", (long long)o->sequences, (long long)COUNT_MOST);
     if (o->chunk < 0 || o->chunk > COUNT_MOST) return pare_fail(err, PARE_ERR_USAGE, "chunks of %lld tokens: 1 to %lld are possible", (long long)o->chunk, (long long)COUNT_MOST);
-    if (o->kv_dtype == PARE_DTYPE_NONE) o->kv_dtype = o->compute == PARE_COMPUTE_EXACT ? PARE_F32 : PARE_F16;
-    if (!pare_kv_dtype_ok(o->kv_dtype)) return pare_fail(err, PARE_ERR_USAGE, "a key/value cache cannot be %s: f32, f16, bf16 or i8", pare_dtype_get_info(o->kv_dtype)->name);
+    if (o->kv_dtype != PARE_DTYPE_NONE && !pare_kv_dtype_ok(o->kv_dtype))
+        return pare_fail(err, PARE_ERR_USAGE, "a key/value cache cannot be %s: f32, f16, bf16, i8 or f8_e4m3", pare_dtype_get_info(o->kv_dtype)->name);
     if (!o->sequences) o->sequences = 1;
     return set_ctx(e, err);
 }
@@ -64,10 +64,11 @@ static void set_id_limit(pare_engine *e)
 static pare_status make_caches(pare_engine *e, pare_err *err)
 {
     const pare_graph *g = e->graph;
+    const pare_dtype otherwise = e->options.compute == PARE_COMPUTE_EXACT ? PARE_F32 : PARE_F16;
     e->caches = pare_alloc_zero(g->caches.n + 1, sizeof *e->caches);
     if (!e->caches) return pare_no_memory(err, "caches", g->caches.n * sizeof *e->caches);
     for (size_t i = 0; i < g->caches.n; i++) {
-        pare_status st = pare_kv_init(&e->caches[i], &g->caches.at[i], e->options.kv_dtype, e->options.sequences, err);
+        pare_status st = pare_kv_init(&e->caches[i], &g->caches.at[i], e->options.kv_dtype, otherwise, e->options.sequences, err);
         if (st != PARE_OK) return st;
     }
     for (size_t i = 0; i < g->nodes.n; i++) {

@@ -10,7 +10,7 @@
  *
  * Memory, in bytes:
  *   weights      float matrices lie in the mapped file (read, not owned); quantized ones are repacked (owned); vectors as f32 (owned)
- *   cache        sequences * ctx * sum over layers of kv_heads * (k_dim + v_dim) * size of kv_dtype (+ 8 a head and position for int8)
+ *   cache        sequences * ctx * sum over layers of kv_heads * (k_dim + v_dim) * size of kv_dtype (+ 8 a head and position for int8 without scales of the checkpoint)
  *   activations  A + S + R + threads * B
  *                A = 4 * chunk * (largest sum of columns of the values alive at once)          (plan.c; values that die give their memory on)
  *                    with tail_rows for the rows of logits, tail_rows * vocabulary * 4 <= 64 MiB where 8 rows allow it

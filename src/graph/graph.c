@@ -230,7 +230,7 @@ pare_gv pare_g_memory(pare_graph *g, int64_t hidden)
 
 int pare_g_cache(pare_graph *g, int64_t kv_heads, int64_t k_dim, int64_t v_dim, int64_t window)
 {
-    const pare_gcache c = { kv_heads, k_dim, v_dim, window };
+    const pare_gcache c = { .kv_heads = kv_heads, .k_dim = k_dim, .v_dim = v_dim, .window = window };
     if (g->failed) return -1;
     if (!sane_shape(3, (int64_t[]){ kv_heads, k_dim, v_dim })) {
         pare_g_fail(g, PARE_ERR_FORMAT, "a cache of %lld heads with keys of %lld and values of %lld is not possible", (long long)kv_heads,

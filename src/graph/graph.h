@@ -98,7 +98,11 @@ typedef struct pare_gnode {
 } pare_gnode;
 
 /* One key/value cache that attention nodes write and read. */
-typedef struct pare_gcache { int64_t kv_heads, k_dim, v_dim, window; /* 0 = every position is kept */ } pare_gcache;
+typedef struct pare_gcache {
+    int64_t kv_heads, k_dim, v_dim, window; /* 0 = every position is kept */
+    pare_dtype stored;                /* i8 or f8_e4m3fn: the checkpoint says so; NONE = it says nothing */
+    const float *k_scale, *v_scale;   /* then [kv_heads], arena: what a code is multiplied by */
+} pare_gcache;
 
 typedef enum pare_gkind { PARE_G_DECODER = 1 /* ids -> logits */, PARE_G_ENCODER /* ids -> hidden rows (and pooled) */ } pare_gkind;
 
@@ -258,7 +262,11 @@ typedef struct pare_engine pare_engine;
 
 typedef struct pare_engine_options {
     pare_compute compute;
-    pare_dtype kv_dtype;              /* f32, f16, bf16, i8 (one scale a head and position); NONE = f32 when exact, else f16 */
+    /*
+     * f32, f16, bf16; i8: the checkpoint's scales, else one a head and position; f8_e4m3fn: the checkpoint's scales, else 1. NONE = what the checkpoint
+     * says, else f32 when exact, else f16.
+     */
+    pare_dtype kv_dtype;
     int64_t ctx;                      /* positions kept for each sequence; 0 = the model's own limit, at most 4096 */
     int64_t sequences;                /* that run side by side; 0 = 1 */
     int64_t chunk;                    /* tokens computed at once; 0 = 512 */

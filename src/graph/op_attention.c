@@ -207,7 +207,13 @@ static pare_status attend_block(void *arg, int64_t i, int worker, pare_err *err)
         at.bias = j->bias->at + h0 * at.bias_head + j->bias->reach + from - pos;
     }
     point_at_keys(j, run, kv_head, from, &at);
+    if (j->cache && j->cache->k_static) at.scale *= j->cache->k_static[kv_head];
     j->x->k->attend(&at);
+    if (j->cache && j->cache->v_static)
+        for (int64_t t = 0; t < b->n; t++) {
+            float *y = at.out + t * at.out_stride;
+            for (int64_t c = 0; c < (h1 - h0) * a->v_dim; c++) y[c] *= j->cache->v_static[kv_head];
+        }
     return PARE_OK;
 }
 

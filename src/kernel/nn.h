@@ -27,9 +27,9 @@ typedef enum pare_activation {
 typedef struct pare_attend {
     int64_t queries, heads, dim, v_dim;
     const float *q; int64_t q_stride, q_head;      /* floats from token to token, head to head */
-    const void *k, *v; pare_dtype dtype;           /* f32, f16, bf16, i8 */
+    const void *k, *v; pare_dtype dtype;           /* f32, f16, bf16, i8, f8_e4m3fn */
     int64_t k_stride, v_stride;                    /* elements from key to key */
-    const float *k_scale, *v_scale;                /* i8: one a key */
+    const float *k_scale, *v_scale;                /* factors of stored elements, one a key; both or neither; NULL = 1 */
     int64_t keys;                                  /* keys that exist; every last[t] <= keys */
     const int32_t *first, *last;                   /* [queries] */
     const int32_t *q_pos; const int32_t *key_pos;  /* alibi only; key_pos NULL: key j is at position j */

@@ -39,7 +39,8 @@ static double stored(const void *p, pare_dtype dtype, int64_t i, const float *sc
     if (dtype == PARE_F32) return (double)((const float *)p)[i];
     if (dtype == PARE_F16) return (double)pare_f16_to_f32(((const uint16_t *)p)[i]);
     if (dtype == PARE_BF16) return (double)pare_bf16_to_f32(((const uint16_t *)p)[i]);
-    return (double)((const int8_t *)p)[i] * (double)scale[key];
+    if (dtype == PARE_F8_E4M3FN) return (double)pare_f8_to_f32(dtype, ((const uint8_t *)p)[i]) * (scale ? (double)scale[key] : 1);
+    return (double)((const int8_t *)p)[i] * (scale ? (double)scale[key] : 1);
 }
 
 static void fill_stored(void *p, pare_dtype dtype, int64_t n)
@@ -49,6 +50,7 @@ static void fill_stored(void *p, pare_dtype dtype, int64_t n)
         if (dtype == PARE_F32) ((float *)p)[i] = x;
         else if (dtype == PARE_F16) ((uint16_t *)p)[i] = pare_f32_to_f16(x);
         else if (dtype == PARE_BF16) ((uint16_t *)p)[i] = pare_f32_to_bf16(x);
+        else if (dtype == PARE_F8_E4M3FN) ((uint8_t *)p)[i] = i % 5 ? pare_f32_to_f8(dtype, x, true) : (uint8_t)(rnd32() % 0x60); /* subnormals, too */
         else ((int8_t *)p)[i] = (int8_t)(rnd32() % 255) - 127;
     }
 }
@@ -116,10 +118,10 @@ static void options(pare_attend *a, const attend_case *c, storage *s)
     }
 }
 
-static void one(const pare_kernels *k, const attend_case *c, pare_dtype dtype, int64_t pad)
+static void one(const pare_kernels *k, const attend_case *c, pare_dtype dtype, bool scaled, int64_t pad)
 {
     static storage s;
-    const size_t size = dtype == PARE_F32 ? 4 : dtype == PARE_I8 ? 1 : 2;
+    const size_t size = pare_dtype_bytes(dtype, 1);
     pare_attend a = { .queries = c->queries, .heads = c->heads, .dim = c->dim, .v_dim = c->v_dim, .dtype = dtype, .keys = c->keys, .first = s.first, .last = s.last,
                       .q_head = c->dim + pad, .q_stride = (c->dim + pad) * c->heads, .k_stride = c->dim + pad, .v_stride = c->v_dim + pad,
                       .out_head = c->v_dim, .out_stride = c->v_dim * c->heads, .scale = 1.0f / sqrtf((float)c->dim) };
@@ -132,7 +134,8 @@ static void one(const pare_kernels *k, const attend_case *c, pare_dtype dtype, i
     fill_stored(key, dtype, c->keys * a.k_stride - pad);
     fill_stored(value, dtype, c->keys * a.v_stride - pad);
     for (int64_t j = 0; j < c->keys; j++) s.k_scale[j] = 0.01f + 0.02f * (float)(rnd32() % 100) / 100, s.v_scale[j] = 0.03f * (float)(rnd32() % 100) / 100;
-    a.q = q, a.k = key, a.v = value, a.k_scale = s.k_scale, a.v_scale = s.v_scale;
+    a.q = q, a.k = key, a.v = value;
+    if (scaled) a.k_scale = s.k_scale, a.v_scale = s.v_scale;
     options(&a, c, &s);
     k->attend(&a);
     assert_canaries(3);
@@ -166,6 +169,22 @@ static void nans(const pare_kernels *k, int64_t queries)
     for (int64_t i = 0; i < queries * DIM; i++) assert_true(i < (queries - 1) * DIM ? isfinite(out[i]) : isnan(out[i]));
 }
 
+/* Every code of e4m3 as the value of the only key: the result is what the code stands for. */
+static void f8_codes(const pare_kernels *k)
+{
+    static uint8_t value[256], key[16];
+    static float q[16], out[256], scratch[PARE_ATTEND_SCRATCH(1)];
+    const int32_t first = 0, last = 1;
+    for (int i = 0; i < 256; i++) value[i] = (uint8_t)i;
+    const pare_attend a = { .queries = 1, .heads = 1, .dim = 16, .v_dim = 256, .q = q, .k = key, .v = value, .dtype = PARE_F8_E4M3FN, .k_stride = 16, .v_stride = 256,
+                            .keys = 1, .first = &first, .last = &last, .scale = 1.0f, .out = out, .scratch = scratch };
+    k->attend(&a);
+    for (int i = 0; i < 256; i++) {
+        const float want = pare_f8_to_f32(PARE_F8_E4M3FN, (uint8_t)i);
+        if (isnan(want) ? !isnan(out[i]) : out[i] != want) fail_msg("attend at %s (%s): code %d is %g, not %g", k->isa, k->attend_variant, i, (double)out[i], (double)want);
+    }
+}
+
 /* Heads one by one: the same bits. Several blocks of rows, first keys that differ. */
 static void shared_out(const pare_kernels *k, int64_t queries, int64_t heads, pare_dtype dtype)
 {
@@ -180,8 +199,9 @@ static void shared_out(const pare_kernels *k, int64_t queries, int64_t heads, pa
     for (int j = 0; j < KEYS; j++) scale[j] = 0.02f;
     for (int t = 0; t < queries; t++) first[t] = t % 3 * 70, last[t] = (int32_t)(KEYS - queries + t + 1);
     pare_attend a = { .queries = queries, .heads = heads, .dim = DIM, .v_dim = DIM, .q = q, .q_stride = DIM * heads, .q_head = DIM, .k = key, .v = value, .dtype = dtype,
-                      .k_stride = DIM, .v_stride = DIM, .k_scale = scale, .v_scale = scale, .keys = KEYS, .first = first, .last = last, .scale = 0.15f, .out = a_out,
+                      .k_stride = DIM, .v_stride = DIM, .keys = KEYS, .first = first, .last = last, .scale = 0.15f, .out = a_out,
                       .out_stride = DIM * heads, .out_head = DIM, .scratch = scratch };
+    if (dtype == PARE_I8) a.k_scale = a.v_scale = scale;
     k->attend(&a);
     a.heads = 1;
     for (int64_t h = 0; h < heads; h++) {
@@ -194,15 +214,16 @@ static void shared_out(const pare_kernels *k, int64_t queries, int64_t heads, pa
 
 void check_attend(const pare_kernels *ref, const pare_kernels *k)
 {
-    static const pare_dtype dtypes[] = { PARE_F32, PARE_F16, PARE_BF16, PARE_I8 };
+    static const pare_dtype dtypes[] = { PARE_F32, PARE_F16, PARE_BF16, PARE_I8, PARE_F8_E4M3FN };
     (void)ref;
     for (int c = 0; c < CASES; c++)
-        for (int d = 0; d < 4; d++) one(k, &cases[c], dtypes[d], (c + d) % 3 * 5);
-    for (int d = 0; d < 4; d++) {
+        for (int d = 0; d < 5; d++) one(k, &cases[c], dtypes[d], d == 3 || (d == 4 && c % 2), (c + d) % 3 * 5);
+    for (int d = 0; d < 5; d++) {
         shared_out(k, 1, 9, dtypes[d]);
         shared_out(k, 3, 71, dtypes[d]);
         shared_out(k, 45, 9, dtypes[d]);
     }
+    f8_codes(k);
     nans(k, 1);
     nans(k, 5);
     nans(k, 40);

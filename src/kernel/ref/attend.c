@@ -27,7 +27,7 @@ static void scores(const pare_attend *a, const pare_attend_row *r, const float *
 {
     for (int64_t j = begin; j < end; j++) {
         float x = dot(r->q, k + (j - block) * a->dim, a->dim) * a->scale;
-        if (a->dtype == PARE_I8) x *= a->k_scale[j];
+        if (a->k_scale) x *= a->k_scale[j];
         if (a->softcap > 0.0f) x = a->softcap * pare_tanh(x / a->softcap);
         if (a->alibi) x += r->slope * (float)((a->key_pos ? a->key_pos[j] : (int32_t)j) - r->pos);
         if (r->bias) x += r->bias[j];
@@ -48,7 +48,7 @@ static void row_block(const pare_attend *a, const pare_attend_row *r, const floa
     for (int64_t j = begin; j < end; j++) {
         float p = pare_exp(s[j - begin] - base);
         sum += p;
-        if (a->dtype == PARE_I8) p *= a->v_scale[j];
+        if (a->v_scale) p *= a->v_scale[j];
         const float *value = v + (j - block) * a->v_dim;
         for (int64_t d = 0; d < a->v_dim; d++) r->out[d] += p * value[d];
     }

@@ -40,7 +40,7 @@ static inline void pare_attend_range(const pare_attend *a, int64_t r0, int64_t r
     *end = *end < a->keys ? *end : a->keys;
 }
 
-/* n elements of `src` from element `at` to f32; int8 without its scale. */
+/* n elements of `src` from element `at` to f32, without their scale. */
 static inline void pare_attend_load(float *restrict dst, const void *src, int64_t at, int64_t n, pare_dtype dtype)
 {
     if (dtype == PARE_F32) {
@@ -51,6 +51,10 @@ static inline void pare_attend_load(float *restrict dst, const void *src, int64_
     } else if (dtype == PARE_BF16) {
         const uint16_t *x = (const uint16_t *)src + at;
         for (int64_t i = 0; i < n; i++) dst[i] = pare_bf16_to_f32_inl(x[i]);
+    } else if (dtype == PARE_F8_E4M3FN) {
+        const uint8_t *x = (const uint8_t *)src + at;
+        for (int64_t i = 0; i < n; i++) /* the bits of a float16 that is 2^8 smaller */
+            dst[i] = (x[i] & 0x7f) == 0x7f ? NAN : 256.0f * pare_f16_to_f32_inl((uint16_t)((x[i] & 0x80u) << 8 | (x[i] & 0x7fu) << 7));
     } else {
         const int8_t *x = (const int8_t *)src + at;
         for (int64_t i = 0; i < n; i++) dst[i] = (float)x[i];

@@ -49,6 +49,14 @@ static inline float v_max_of(vec x)
     return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
 }
 
+/* As y_of_f8. */
+static inline vec v_of_f8(__m128i bytes)
+{
+    const __m256i code = _mm256_cvtepu8_epi16(bytes), rest = _mm256_and_si256(code, _mm256_set1_epi16(0x7f)), bad = _mm256_cmpeq_epi16(rest, _mm256_set1_epi16(0x7f));
+    const __m256i half = _mm256_or_si256(_mm256_slli_epi16(rest, 7), _mm256_slli_epi16(_mm256_andnot_si256(rest, code), 8));
+    return _mm512_mul_ps(_mm512_cvtph_ps(_mm256_or_si256(half, _mm256_and_si256(bad, _mm256_set1_epi16(0x7e00)))), _mm512_set1_ps(256.0f));
+}
+
 /* Sixteen stored elements. */
 static inline __attribute__((always_inline)) vec v_get(const void *p, int64_t i, pare_dtype dtype)
 {
@@ -56,7 +64,8 @@ static inline __attribute__((always_inline)) vec v_get(const void *p, int64_t i,
     if (dtype == PARE_F16) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)((const uint16_t *)p + i)));
     if (dtype == PARE_BF16)
         return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)((const uint16_t *)p + i))), 16));
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)((const int8_t *)p + i))));
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)((const int8_t *)p + i));
+    return dtype == PARE_F8_E4M3FN ? v_of_f8(bytes) : _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
 }
 
 void pare_attend_ref_at_avx2(const pare_attend *a);

@@ -22,6 +22,14 @@
 #define INLINE PARE_INLINE
 enum { ROWS = 192, ROWS_FEW = 64, KEYS = 64, QUERIES_FEW = 4, PANEL = 2 * W };
 
+/* Eight of e4m3: the bits of a float16 that is 2^8 smaller, which the conversion takes subnormals of, too; the one code of NaN apart. */
+INLINE __m256 y_of_f8(__m128i bytes)
+{
+    const __m128i code = _mm_cvtepu8_epi16(bytes), rest = _mm_and_si128(code, _mm_set1_epi16(0x7f)), bad = _mm_cmpeq_epi16(rest, _mm_set1_epi16(0x7f));
+    const __m128i half = _mm_or_si128(_mm_slli_epi16(rest, 7), _mm_slli_epi16(_mm_andnot_si128(rest, code), 8));
+    return _mm256_mul_ps(_mm256_cvtph_ps(_mm_or_si128(half, _mm_and_si128(bad, _mm_set1_epi16(0x7e00)))), _mm256_set1_ps(256.0f));
+}
+
 /* Eight stored elements. */
 INLINE __m256 y_get(const void *p, int64_t i, pare_dtype dtype)
 {
@@ -29,7 +37,8 @@ INLINE __m256 y_get(const void *p, int64_t i, pare_dtype dtype)
     if (dtype == PARE_F16) return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)((const uint16_t *)p + i)));
     if (dtype == PARE_BF16)
         return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)((const uint16_t *)p + i))), 16));
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)((const int8_t *)p + i))));
+    const __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)((const int8_t *)p + i));
+    return dtype == PARE_F8_E4M3FN ? y_of_f8(bytes) : _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
 }
 
 /* e^x, x <= 0; below -87 it is 0. As pare_exp, with fused steps; NaN stays. */
@@ -63,6 +72,8 @@ typedef struct work {
     pare_dtype k_dtype, v_dtype;
 } work;
 
+static inline int64_t size_of(pare_dtype dtype) { return dtype == PARE_F32 ? 4 : dtype == PARE_F16 || dtype == PARE_BF16 ? 2 : 1; }
+
 /* Keys of the block that rows r .. r + n see: lo .. hi, empty when lo >= hi. */
 INLINE void seen(const work *w, int64_t r, int n, int64_t *lo, int64_t *hi)
 {
@@ -83,7 +94,7 @@ INLINE void seen(const work *w, int64_t r, int n, int64_t *lo, int64_t *hi)
  */
 INLINE void ask_row(const work *w, const void *p, int64_t stride, int64_t n, int64_t j)
 {
-    const int64_t size = w->a->dtype == PARE_F32 ? 4 : w->a->dtype == PARE_I8 ? 1 : 2;
+    const int64_t size = size_of(w->a->dtype);
     const uintptr_t at = (uintptr_t)p + (uintptr_t)((w->block + j) * stride * size);
     for (int64_t i = 0; i < n * size; i += 64) _mm_prefetch((const char *)(at + (uintptr_t)i), _MM_HINT_T0);
 }
@@ -154,6 +165,7 @@ INLINE void pack_keys(const work *w, pare_dtype dtype)
         if ((dtype) == PARE_F32) CALL(PARE_F32);        \
         else if ((dtype) == PARE_F16) CALL(PARE_F16);   \
         else if ((dtype) == PARE_BF16) CALL(PARE_BF16); \
+        else if ((dtype) == PARE_F8_E4M3FN) CALL(PARE_F8_E4M3FN); \
         else CALL(PARE_I8);                    \
     } while (0)
 
@@ -186,7 +198,7 @@ static void block_values(work *w)
 static void block_as_stored(work *w, bool keys, bool values)
 {
     const pare_attend *a = w->a;
-    const int64_t size = a->dtype == PARE_F32 ? 4 : a->dtype == PARE_I8 ? 1 : 2;
+    const int64_t size = size_of(a->dtype);
     if (keys) w->k_at = (const uint8_t *)a->k + w->block * a->k_stride * size, w->k_stride = a->k_stride, w->k_dtype = a->dtype;
     if (values) w->v_at = (const uint8_t *)a->v + w->block * a->v_stride * size, w->v_stride = a->v_stride, w->v_dtype = a->dtype;
 }
@@ -258,7 +270,7 @@ INLINE void rows_dot(const work *w, int64_t r, int rows, int keys, pare_dtype dt
 /* What is rare: everything but the scale. */
 static __attribute__((noinline)) void adjust(const pare_attend *a, const pare_attend_row *row, int64_t block, int64_t lo, int64_t hi, float *s)
 {
-    if (a->dtype == PARE_I8)
+    if (a->k_scale)
         for (int64_t j = lo; j < hi; j++) s[j] *= a->k_scale[block + j];
     if (a->softcap > 0.0f) {
         const float cap = a->softcap;
@@ -288,7 +300,7 @@ static void row_softmax(work *w, int64_t r)
     }
     const vec scale = v_set1(a->scale);
     for (int64_t j = 0; j < end; j += W) v_store(s + j, v_mul(v_load(s + j), scale));
-    if (a->dtype == PARE_I8 || a->softcap > 0.0f || a->alibi || row->bias) adjust(a, row, w->block, lo, hi, s);
+    if (a->k_scale || a->softcap > 0.0f || a->alibi || row->bias) adjust(a, row, w->block, lo, hi, s);
     for (int64_t j = 0; j < lo; j++) s[j] = -INFINITY;
     for (int64_t j = hi; j < end; j++) s[j] = -INFINITY;
 
@@ -302,7 +314,7 @@ static void row_softmax(work *w, int64_t r)
         v_store(s + j, p);
         sum = v_add(sum, p);
     }
-    if (a->dtype == PARE_I8)
+    if (a->v_scale)
         for (int64_t j = lo; j < hi; j++) s[j] *= a->v_scale[w->block + j];
     w->keep[r] = pare_exp(w->m[r] - base);
     w->l[r] = w->l[r] * w->keep[r] + v_sum_of(sum);

@@ -76,7 +76,7 @@ static void windows_chunks_slopes_sinks(void **state)
 static void kv_dtypes_and_chunks(void **state)
 {
     (void)state;
-    static const struct { pare_dtype dtype; double tolerance; } kinds[] = { { PARE_F32, 1e-5 }, { PARE_F16, 2e-3 }, { PARE_BF16, 2e-2 }, { PARE_I8, 8e-2 } };
+    static const struct { pare_dtype dtype; double tolerance; } kinds[] = { { PARE_F32, 1e-5 }, { PARE_F16, 2e-3 }, { PARE_BF16, 2e-2 }, { PARE_I8, 8e-2 }, { PARE_F8_E4M3FN, 3e-1 } };
     static const int64_t chunks[] = { 1, 3, 512 };
     int32_t ids[N];
     float want[N * V], got[N * V], again[N * V];
@@ -103,6 +103,45 @@ static void kv_dtypes_and_chunks(void **state)
         }
     toy_clear(&s);
     pare_ctx_free(ctx);
+}
+
+/* Scales of a checkpoint, one a head: what plain arithmetic gives that rounds keys and values with them. */
+static void kv_static_scales(void **state)
+{
+    (void)state;
+    static const pare_dtype dtypes[] = { PARE_I8, PARE_F8_E4M3FN };
+    int32_t ids[N];
+    float want[N * V], plain[N * V], got[N * V];
+    text(ids, N, 12);
+    for (int d = 0; d < 2; d++)
+        for (int cut = 0; cut < 2; cut++) {
+            toy_source s = { 0 };
+            pare_ctx *ctx = toy_ctx(2);
+            toy_llama m = toy_small;
+            const float code = d ? 448.0f : 127.5f, most = cut ? 1.2f : 6.0f; /* cut: many values are beyond the largest code */
+            toy_logits(&m, &s, ids, N, plain);
+            m.kv = dtypes[d];
+            for (int h = 0; h < 8; h++) m.k_scale[h] = most * (float)(1 + h) / 2 / code, m.v_scale[h] = most / (float)(1 + h) / code;
+            toy_logits(&m, &s, ids, N, want);
+            for (int way = 0; way < 3; way++) { /* by itself; asked for; token by token */
+                const pare_engine_options o = { .kv_dtype = way == 1 ? dtypes[d] : PARE_DTYPE_NONE, .ctx = N, .compute = PARE_COMPUTE_EXACT };
+                pare_engine_memory memory;
+                pare_engine *e = toy_engine(ctx, &m, &s, &o);
+                run_in_steps(e, ids, N, way == 2 ? 1 : N, got);
+                if (!(toy_distance(got, want, N * V) < 2e-5)) fail_msg("%s, cut %d, way %d: %g", d ? "f8" : "i8", cut, way, toy_distance(got, want, N * V));
+                pare_engine_get_memory(e, &memory);
+                assert_int_equal(memory.cache, (int)(m.layers * N * m.kv_heads * m.dim * 2));
+                pare_engine_free(e);
+            }
+            if (!(toy_distance(plain, want, N * V) > (cut ? 2e-2 : 1e-3))) fail_msg("%s, cut %d: rounding changed only %g", d ? "f8" : "i8", cut, toy_distance(plain, want, N * V));
+            const pare_engine_options floats = { .kv_dtype = PARE_F32, .ctx = N }; /* the checkpoint's word is overruled */
+            pare_engine *e = toy_engine(ctx, &m, &s, &floats);
+            run_in_steps(e, ids, N, N, got);
+            assert_true(toy_distance(got, plain, N * V) < 1e-5);
+            pare_engine_free(e);
+            toy_clear(&s);
+            pare_ctx_free(ctx);
+        }
 }
 
 static void threads_change_nothing(void **state)
@@ -415,7 +454,7 @@ static void profile_adds_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(agrees_with_double),    cmocka_unit_test(windows_chunks_slopes_sinks),   cmocka_unit_test(kv_dtypes_and_chunks),
+        cmocka_unit_test(agrees_with_double),    cmocka_unit_test(windows_chunks_slopes_sinks),   cmocka_unit_test(kv_dtypes_and_chunks), cmocka_unit_test(kv_static_scales),
         cmocka_unit_test(threads_change_nothing), cmocka_unit_test(sequences_do_not_meet),        cmocka_unit_test(wanted_rows_only),
         cmocka_unit_test(truncation_forgets),    cmocka_unit_test(errors_change_nothing),         cmocka_unit_test(observer_sees_layers_in_order),
         cmocka_unit_test(replacing_a_weight),    cmocka_unit_test(profile_adds_up),

@@ -364,17 +364,17 @@ static void every_allocation_may_fail(void **state)
 static void caches_hold_what_they_were_given(void **state)
 {
     (void)state;
-    static const struct { pare_dtype dtype; double step; } kinds[] = { { PARE_F32, 0 }, { PARE_F16, 1.0 / 2048 }, { PARE_BF16, 1.0 / 256 }, { PARE_I8, 0.5 / 127 } };
+    static const struct { pare_dtype dtype; double step; } kinds[] = { { PARE_F32, 0 }, { PARE_F16, 1.0 / 2048 }, { PARE_BF16, 1.0 / 256 }, { PARE_I8, 0.5 / 127 }, { PARE_F8_E4M3FN, 1.0 / 16 } };
     enum { HEADS = 3, K = 10, W = 6, ROWS = 5, AT = 7 };
     float x[ROWS * HEADS * K], y[ROWS * HEADS * W];
     pare_ctx *ctx = toy_ctx(1);
-    const pare_gcache shape = { HEADS, K, W, 0 };
+    const pare_gcache shape = { .kv_heads = HEADS, .k_dim = K, .v_dim = W };
     for (int i = 0; i < ROWS * HEADS * K; i++) x[i] = (float)pare_rng_normal(1, (uint64_t)i);
     for (int i = 0; i < ROWS * HEADS * W; i++) y[i] = (float)pare_rng_normal(2, (uint64_t)i);
-    for (size_t k = 0; k < 4; k++) {
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         pare_kvcache c;
         uint64_t bytes;
-        assert_ok(pare_kv_init(&c, &shape, kinds[k].dtype, 2, NULL));
+        assert_ok(pare_kv_init(&c, &shape, kinds[k].dtype, PARE_F32, 2, NULL));
         assert_ok(pare_kv_reserve(&c, 1, 20, NULL));
         assert_true(pare_kv_bytes(&c, 20, &bytes));
         const size_t unit = pare_dtype_bytes(kinds[k].dtype, 1);

@@ -161,6 +161,13 @@ pare_graph *toy_graph(const toy_llama *m)
         const pare_attention a = { .heads = m->heads, .kv_heads = m->kv_heads, .dim = m->dim, .v_dim = m->dim, .scale = 1.0f / sqrtf((float)m->dim), .softcap = m->softcap,
                                    .causal = true, .window = m->window, .chunk = m->chunk, .cache = pare_g_cache(g, m->kv_heads, m->dim, m->dim, m->window),
                                    .alibi = m->alibi ? slopes : NULL, .sink = m->sink };
+        pare_gcache *kv = &g->caches.at[a.cache];
+        float *scales = pare_arena_alloc(&g->arena, 16 * sizeof *scales);
+        if (m->kv != PARE_DTYPE_NONE && scales) {
+            memcpy(scales, m->k_scale, sizeof m->k_scale);
+            memcpy(scales + 8, m->v_scale, sizeof m->v_scale);
+            *kv = (pare_gcache){ kv->kv_heads, kv->k_dim, kv->v_dim, kv->window, m->kv, scales, scales + 8 };
+        }
         const pare_gw sink = m->sink ? pare_g_vector(g, pare_g_text(g, "l%d.sink", l), m->heads) : PARE_G_NONE;
         pare_gv y = pare_g_attention(g, qkv[0], qkv[1], qkv[2], &a, &sink, m->sink);
         x = pare_g_add(g, x, pare_g_linear(g, y, pare_g_text(g, "l%d.o", l), m->hidden, m->heads * m->dim, false));
@@ -247,6 +254,16 @@ static void attend_all(const toy_llama *m, toy_source *s, int l, const double *q
     free(p);
 }
 
+/* x [n, heads * dim] as a cache with static scales keeps it. */
+static void round_rows(const toy_llama *m, double *x, int64_t n, const float *scales)
+{
+    for (int64_t i = 0; i < n * m->kv_heads * m->dim; i++) {
+        const double s = (double)scales[i / m->dim % m->kv_heads], v = x[i] / s;
+        if (m->kv == PARE_I8) x[i] = s * (rint(v) > 127 ? 127 : rint(v) < -128 ? -128 : rint(v));
+        else x[i] = s * (double)pare_f8_to_f32(m->kv, pare_f32_to_f8(m->kv, (float)v, true));
+    }
+}
+
 static void layer_of(const toy_llama *m, toy_source *s, int l, double *x, int64_t n)
 {
     const int64_t H = m->hidden, Q = m->heads * m->dim, K = m->kv_heads * m->dim, F = m->ffn;
@@ -262,6 +279,10 @@ static void layer_of(const toy_llama *m, toy_source *s, int l, double *x, int64_
         if (m->alibi) continue;
         turn(m, q + t * Q, m->heads, t, n);
         turn(m, k + t * K, m->kv_heads, t, n);
+    }
+    if (m->kv != PARE_DTYPE_NONE) {
+        round_rows(m, k, n, m->k_scale);
+        round_rows(m, v, n, m->v_scale);
     }
     attend_all(m, s, l, q, k, v, n, y);
     for (int64_t t = 0; t < n; t++) {

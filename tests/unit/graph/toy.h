@@ -30,6 +30,8 @@ typedef struct toy_llama {
     float softcap, logit_cap;
     bool tied, alibi, sink, qk_norm, dynamic;
     const char *embedding;
+    pare_dtype kv;            /* static scales of the cache, as a checkpoint has them; NONE = none */
+    float k_scale[8], v_scale[8]; /* of each key/value head */
 } toy_llama;
 extern const toy_llama toy_small; /* 3 layers, hidden 32, 4/2 heads of 8, ffn 48, vocabulary 61 */
 pare_graph *toy_graph(const toy_llama *m);
