@@ -6,9 +6,8 @@
  */
 #include <math.h>
 
-#include "file/file.h"
 #include "flow/session.h"
-#include "support/support.h"
+#include "support/checkpoint.h"
 
 #define DEMO PARE_SOURCE_DIR "/models/demo"
 #define IDS "ids.json"
@@ -33,51 +32,25 @@ static char *copy_of_model(const char *name)
     return folder;
 }
 
-/* Lets edit() change a tensor [rows, cols] where it lies in the file. */
-static void change(const char *folder, const char *name, void (*edit)(float *at, int64_t rows, int64_t cols, const int *which), const int *which)
+static void enlarge(float *x, int64_t rows, int64_t cols, const void *user)
 {
-    pare_store *s;
-    pare_err err = { 0 };
-    const uint8_t *data;
-    char *path = pare_path_join(folder, "model.safetensors");
-    assert_ok(pare_store_open(folder, &s, &err));
-    const int64_t t = pare_store_find(s, name);
-    if (t < 0) fail_msg("%s is not there", name);
-    assert_int_equal(s->tensors[t].dtype, PARE_F32);
-    assert_ok(pare_store_data(s, t, &data, &err));
-    const int64_t numel = (int64_t)s->tensors[t].numel, cols = s->tensors[t].ndim > 1 ? s->tensors[t].shape[1] : 1;
-    const long offset = (long)(data - s->files[0].map.at);
-    float *copy = malloc((size_t)numel * sizeof *copy);
-    assert_non_null(copy);
-    memcpy(copy, data, (size_t)numel * sizeof *copy);
-    pare_store_close(s);
-    edit(copy, numel / cols, cols, which);
-    FILE *f = fopen(path, "r+b");
-    assert_non_null(f);
-    assert_int_equal(fseek(f, offset, SEEK_SET), 0);
-    assert_int_equal(fwrite(copy, sizeof *copy, (size_t)numel, f), numel);
-    assert_int_equal(fclose(f), 0);
-    free(copy);
-    pare_dealloc(path);
-}
-
-static void enlarge(float *x, int64_t rows, int64_t cols, const int *which)
-{
+    const int *which = user;
     for (int i = 0; i < CHANNELS; i++) x[which[i]] *= FACTOR;
     assert_true(cols == 1 && rows == HIDDEN);
 }
 
-static void shrink(float *w, int64_t rows, int64_t cols, const int *which)
+static void shrink(float *w, int64_t rows, int64_t cols, const void *user)
 {
+    const int *which = user;
     assert_int_equal(cols, HIDDEN);
     for (int64_t r = 0; r < rows; r++)
         for (int i = 0; i < CHANNELS; i++) w[r * cols + which[i]] /= FACTOR;
 }
 
 /* Every row ends at 127/512: all rules of 8-bit codes have the one scale 2^-9 then. */
-static void even_out(float *w, int64_t rows, int64_t cols, const int *which)
+static void even_out(float *w, int64_t rows, int64_t cols, const void *user)
 {
-    (void)which;
+    (void)user;
     for (int64_t r = 0; r < rows; r++, w += cols) {
         for (int64_t c = 0; c < cols; c++) w[c] = fminf(fmaxf(w[c], -0.24f), 0.24f);
         w[r % cols] = 127.0f / 512;
@@ -86,17 +59,17 @@ static void even_out(float *w, int64_t rows, int64_t cols, const int *which)
 
 static const char *const parts[7] = { "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "mlp.gate_proj", "mlp.up_proj", "self_attn.o_proj", "mlp.down_proj" };
 
-static void change_layers(const char *folder, void (*norm)(float *, int64_t, int64_t, const int *), void (*linear)(float *, int64_t, int64_t, const int *), int n)
+static void change_layers(const char *folder, test_tensor_fn norm, test_tensor_fn linear, int n)
 {
     char name[128];
     for (int l = 0; l < LAYERS; l++) {
         for (int k = 0; k < 2 && norm; k++) {
             snprintf(name, sizeof name, "model.layers.%d.%s_layernorm.weight", l, k ? "post_attention" : "input");
-            change(folder, name, norm, channel[k]);
+            test_change_tensor(folder, name, norm, channel[k]);
         }
         for (int k = 0; k < n; k++) {
             snprintf(name, sizeof name, "model.layers.%d.%s.weight", l, parts[k]);
-            change(folder, name, linear, channel[k >= 3]);
+            test_change_tensor(folder, name, linear, channel[k >= 3]);
         }
     }
 }
