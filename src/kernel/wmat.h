@@ -52,7 +52,7 @@ typedef struct pare_wmat {
  * so that a vector of 64 bytes of weights, masked and shifted, meets vectors of 64 bytes. Columns behind the last, up to a whole unit and block, are 0.
  * Column c belongs to lane (c / 8) % 16 (U4), (c / 16) % 16 (U3 U2), (c / 2) % 16 (I8 U8): one 32-bit word of these vectors. The sum of
  * a row is the sum of its 16 lanes (pare_lanes_sum), and a lane is the sum, in the order of columns, of one term a segment (columns
- * that share the scale of x and that of W):
+ * that share the scale of x and that of W), each added by one fma:
  *
  *   term = (float)V * s, V = sum (u - zero) q exactly, s = the product of both scales (of x alone where a row has one scale: it is
  *          multiplied at the end); I8 U8 exact: V = H * 2^14 + L, one sum a limb, and (float)H * 16384 + (float)L stands for (float)V

@@ -5,6 +5,7 @@
  */
 #ifndef PARE_KERNEL_REF_MATVEC_ROWS_H
 #define PARE_KERNEL_REF_MATVEC_ROWS_H
+#include <math.h>
 #include "kernel/ref/matvec.h"
 
 /* Limbs of column c joined to what enters one exact sum: all of them, or (byte kinds) one each. */
@@ -52,8 +53,8 @@ static inline float pare_matvec_int_row(const pare_wmat *w, int64_t r, const par
         }
         for (int j = 0; j < 16; j++) {
             if (!used[j]) continue;
-            lanes[j] = lanes[j] + pare_mvact_joined(w, x, v[j]) * s;
-            if (w->shift) lanes[j] = lanes[j] - pare_mvact_joined(w, x, sum[j]) * (w->shift[first + g] * xs);
+            lanes[j] = fmaf(pare_mvact_joined(w, x, v[j]), s, lanes[j]);
+            if (w->shift) lanes[j] = fmaf(-pare_mvact_joined(w, x, sum[j]), w->shift[first + g] * xs, lanes[j]);
         }
     }
     const float total = pare_lanes_sum(lanes);

@@ -14,11 +14,14 @@
 #include "kernel/variants.h"
 
 #define INLINE static inline __attribute__((always_inline))
-enum { PANEL = 32, AHEAD = 1024 }; /* blocks, bytes */
+enum { PANEL = 32, AHEAD = 1024, VALUES = PANEL * 64 + 16 }; /* blocks, bytes, numbers */
 enum { MIDDLE, ZEROS, SHIFTS };
 
-/* Scales and zero points of one row in one panel: one a block, or one a lane (16 a block; U3 U2: 8), or, PACKED, one for 1 << step columns. */
-typedef struct panel { float scale[PANEL * 64 + 8]; int32_t zero[PANEL * 64 + 8]; float shift[PANEL * 64 + 8]; } panel;
+/*
+ * Numbers of ROWS rows in one panel, `stride` a row: one a block, or one a lane (16 a block; U3 U2: 8), or, PACKED, one for 1 << step columns.
+ * Scales and shifts stand there times the scale of the token. PACKED reads up to 16 numbers from any of them on.
+ */
+typedef struct panel { float *scale, *shift; int32_t *zero; int64_t stride; } panel;
 
 /* What a block loop works on: blocks [b0, b1) of the panel, of ROWS rows that have block b0 at w, w + apart, w + 2 apart .... */
 typedef struct span {
@@ -27,10 +30,11 @@ typedef struct span {
     const uint8_t *q;            /* limbs of the token from the panel's begin on */
     const int32_t *sum;
     const float *x_scale;
-    const panel *p;              /* [ROWS] */
+    panel p;
     int64_t b0, b1, units;       /* units: of bytes that share a scale when lanes have their own, 1 or 2 */
     int step;                    /* PACKED */
     const int32_t *lane_at;      /* PACKED: where, from a unit's first value on, that of a lane lies */
+    bool fresh;                  /* sums begin with 0, not with acc */
     float (*acc)[16];
 } span;
 
@@ -94,24 +98,44 @@ static inline bool lanes_fit(const pare_wmat *w)
 
 /* ----------------------------------------------------------------------------------------------------------------- rows */
 
-/* n scales as f32. */
-static inline void scales_of(const pare_wmat *w, int64_t at, int64_t n, float *out)
+/* n scales as f32, times x where that is given; dtype is a constant where this is inlined. */
+INLINE void scales_of(const pare_dtype dtype, const pare_wmat *w, int64_t at, int64_t n, const float *x, float *out)
 {
-    const uint8_t *from = (const uint8_t *)w->scale + at * (w->scale_dtype == PARE_F32 ? 4 : 2);
+    const uint8_t *from = (const uint8_t *)w->scale + at * (dtype == PARE_F32 ? 4 : 2);
     int64_t i = 0;
-    if (w->scale_dtype == PARE_F32) memcpy(out, from, (size_t)n * 4), i = n;
     for (; i + 8 <= n; i += 8) {
-        const __m128i h = _mm_loadu_si128((const __m128i *)(const void *)(from + i * 2));
-        _mm256_storeu_ps(out + i, w->scale_dtype == PARE_F16 ? _mm256_cvtph_ps(h) : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16)));
+        const uint8_t *here = from + i * (dtype == PARE_F32 ? 4 : 2);
+        const __m256 f = dtype == PARE_F32   ? _mm256_loadu_ps((const float *)(const void *)here)
+                         : dtype == PARE_F16 ? _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)here))
+                                             : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)here)), 16));
+        _mm256_storeu_ps(out + i, x ? _mm256_mul_ps(f, _mm256_loadu_ps(x + i)) : f);
     }
-    for (; i < n; i++) out[i] = pare_wmat_scale(w, at + i);
+    for (; i < n; i++) out[i] = x ? pare_wmat_scale(w, at + i) * x[i] : pare_wmat_scale(w, at + i);
 }
 
-/* Zero points: of byte kinds as pairs of int16, in the domain of stored bytes. */
-static inline void zeros_of(const pare_wmat *w, int64_t at, int64_t n, int32_t *out)
+/*
+ * A zero point as the block loops want it: of byte kinds a pair of int16, in the domain of stored bytes. With limbs (PACKED) a pair, too: z and
+ * -2^k z, which meet -(sum mod 2^k) and sum / 2^k of a lane (split_sum): -z * sum exactly in one vpdpwssd. |sum| < 2^15 * 2^k, z <= 2^(15-k).
+ */
+static inline int zero_shift(pare_wkind kind) { return kind == PARE_W_U4 ? 11 : 12; }
+
+static inline int32_t zero_as(pare_wkind kind, int limbs, int32_t z)
 {
-    const uint32_t offset = w->kind == PARE_W_I8 ? 128 : 0, pair = pare_wkind_bytes(w->kind) ? 0x10001 : 1, mask = pare_wkind_bytes(w->kind) ? 0xffff : 0xff;
-    for (int64_t i = 0; i < n; i++) out[i] = (int32_t)(((w->zero[at + i] - offset) & mask) * pair);
+    const int32_t factor = pare_wkind_bytes(kind) ? 1 : PACKED && limbs > 1 ? -(1 << zero_shift(kind)) : 0;
+    z -= kind == PARE_W_I8 ? 128 : 0;
+    return (int32_t)(((uint32_t)z & 0xffff) | (uint32_t)(z * factor) << 16);
+}
+
+INLINE void zeros_of(const pare_wmat *w, int limbs, int64_t at, int64_t n, int32_t *out)
+{
+    const __m256i factor = _mm256_set1_epi32(zero_as(w->kind, limbs, w->kind == PARE_W_I8 ? 129 : 1) >> 16), offset = _mm256_set1_epi32(w->kind == PARE_W_I8 ? 128 : 0);
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const __m256i z = _mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(w->zero + at + i))), offset);
+        const __m256i high = _mm256_slli_epi32(_mm256_mullo_epi32(z, factor), 16);
+        _mm256_storeu_si256((__m256i *)(void *)(out + i), _mm256_blend_epi16(z, high, 0xaa));
+    }
+    for (; i < n; i++) out[i] = zero_as(w->kind, limbs, w->zero[at + i]);
 }
 
 /* Every one of n values `times` times, into room for 8 more. */
@@ -123,57 +147,159 @@ static inline void spread(const void *from, int64_t n, int64_t times, void *to)
         for (int64_t j = 0; j < times; j += 8) _mm256_storeu_si256((__m256i *)(void *)(out + i * times + j), _mm256_set1_epi32(in[i]));
 }
 
+/* out = a * b, n values and up to 7 behind them. */
+INLINE void products(const float *a, const float *b, int64_t n, float *out)
+{
+    for (int64_t i = 0; i < n; i += 8) _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i)));
+}
+
 /* How scales meet lanes: columns a value of the panel stands for, values a block, values a group when groups are plain to spread (else 0). */
-typedef struct spacing { int64_t step, each, times, group; } spacing;
+typedef struct spacing { int64_t step, each, times, group; int limbs; } spacing;
 
 static inline int64_t lane_columns(pare_wkind kind) { return pare_wkind_bytes(kind) ? 2 : kind == PARE_W_U4 ? 8 : 16; }
 
-static inline spacing spacing_of(const pare_wmat *w, bool lanes)
+static inline spacing spacing_of(const pare_wmat *w, bool lanes, int limbs)
 {
     const int64_t width = lane_columns(w->kind);
-    spacing s = { .step = lanes ? width : PARE_ACT_BLOCK, .group = w->groups > 1 ? w->group : w->cols };
+    spacing s = { .step = lanes ? width : PARE_ACT_BLOCK, .group = w->groups > 1 ? w->group : w->cols, .limbs = limbs };
     if (PACKED && lanes && PARE_ACT_BLOCK % s.group == 0) s.step = s.group;
     s.each = PARE_ACT_BLOCK / s.step;
     if (w->groups > 1 && (lanes ? PARE_ACT_BLOCK % s.group == 0 && s.group % s.step == 0 : s.group == PARE_ACT_BLOCK)) s.times = s.group / s.step;
     return s;
 }
 
-/* What a row (its first scale is number `first`) needs of block b0 and the n - 1 behind it; what lies behind the row is 0. */
-static inline void fill_panel(const pare_wmat *w, int64_t first, int64_t b0, int64_t n, const spacing *sp, panel *p)
+/* What rows need for n blocks from b0 on; x: the token's scale for each value. 0 behind a row. */
+typedef struct stretch { int64_t b0, n, group, have, most; const float *x; } stretch;
+
+static inline stretch stretch_of(const pare_wmat *w, int64_t b0, int64_t n, const spacing *sp)
 {
-    int64_t c = b0 * PARE_ACT_BLOCK, g = b0 ? c / sp->group : 0;
-    const int64_t all = n * sp->each;
-    if (sp->times) {
-        float f[PANEL * 64];
-        int32_t z[PANEL * 64];
-        const int64_t most = sp->times == 1 ? all : all / sp->times, have = w->groups - g < most ? w->groups - g : most;
-        float *scale = sp->times == 1 ? p->scale : f;
-        int32_t *zero = sp->times == 1 ? p->zero : z;
-        scales_of(w, first + g, have, scale);
-        for (int64_t i = have; i < most; i++) scale[i] = 0.0f;
-        if (w->zero) {
-            zeros_of(w, first + g, have, zero);
-            for (int64_t i = have; i < most; i++) zero[i] = 0;
-        }
-        if (sp->times > 1) spread(f, most, sp->times, p->scale);
-        if (sp->times > 1 && w->zero) spread(z, most, sp->times, p->zero);
-        if (!w->shift) return;
-        float *shift = sp->times == 1 ? p->shift : f;
-        memcpy(shift, w->shift + first + g, (size_t)have * 4);
-        for (int64_t i = have; i < most; i++) shift[i] = 0.0f;
-        if (sp->times > 1) spread(f, most, sp->times, p->shift);
-        return;
-    }
-    for (int64_t i = 0; i < all; i++, c += sp->step) {
-        p->scale[i] = p->shift[i] = 0.0f;
-        p->zero[i] = 0;
+    stretch st = { .b0 = b0, .n = n };
+    if (sp->times == 0) return st;
+    st.group = b0 * sp->each / sp->times, st.most = n * sp->each / sp->times;
+    st.have = w->groups - st.group < st.most ? w->groups - st.group : st.most;
+    return st;
+}
+
+/* One row, whose first scale is number `first`: any groups. */
+static void fill_any(const pare_wmat *w, int64_t first, const stretch *st, const spacing *sp, float *scale, float *shift, int32_t *zero)
+{
+    int64_t c = st->b0 * PARE_ACT_BLOCK, g = st->b0 ? c / sp->group : 0;
+    for (int64_t i = 0; i < st->n * sp->each; i++, c += sp->step) {
+        scale[i] = shift[i] = 0.0f;
+        zero[i] = 0;
         if (c >= w->cols) continue;
         while (c >= (g + 1) * sp->group) g++;
-        p->scale[i] = pare_wmat_scale(w, first + g);
-        if (w->zero) zeros_of(w, first + g, 1, &p->zero[i]);
-        if (w->shift) p->shift[i] = w->shift[first + g];
+        scale[i] = pare_wmat_scale(w, first + g) * st->x[i];
+        if (w->zero) zero[i] = zero_as(w->kind, sp->limbs, w->zero[first + g]);
+        if (w->shift) shift[i] = w->shift[first + g] * st->x[i];
     }
 }
+
+/* The same where each group is `times` values. */
+INLINE void fill_groups(const pare_dtype dtype, const pare_wmat *w, int64_t first, const stretch *st, const spacing *sp, float *scale, float *shift, int32_t *zero)
+{
+    first += st->group;
+    if (sp->times == 1) {
+        scales_of(dtype, w, first, st->have, st->x, scale);
+        for (int64_t i = st->have; i < st->most; i++) scale[i] = 0.0f;
+        if (w->zero) zeros_of(w, sp->limbs, first, st->have, zero);
+        for (int64_t i = st->have; w->zero && i < st->most; i++) zero[i] = 0;
+        for (int64_t i = 0; w->shift && i < st->most; i++) shift[i] = i < st->have ? w->shift[first + i] * st->x[i] : 0.0f;
+        return;
+    }
+    float f[PANEL * 64];
+    int32_t z[PANEL * 64];
+    scales_of(dtype, w, first, st->have, NULL, f);
+    for (int64_t i = st->have; i < st->most; i++) f[i] = 0.0f;
+    spread(f, st->most, sp->times, scale);
+    products(scale, st->x, st->n * sp->each, scale);
+    for (int64_t i = 0; w->zero && i < st->most; i++) z[i] = i < st->have ? zero_as(w->kind, sp->limbs, w->zero[first + i]) : 0;
+    if (w->zero) spread(z, st->most, sp->times, zero);
+    if (!w->shift) return;
+    for (int64_t i = 0; i < st->most; i++) f[i] = i < st->have ? w->shift[first + i] : 0.0f;
+    spread(f, st->most, sp->times, shift);
+    products(shift, st->x, st->n * sp->each, shift);
+}
+
+INLINE void fill_panels(const pare_wmat *w, const int64_t *first, const stretch *st, const spacing *sp, const panel *p)
+{
+    for (int i = 0; i < ROWS; i++) {
+        float *scale = p->scale + i * p->stride, *shift = p->shift + i * p->stride;
+        int32_t *zero = p->zero + i * p->stride;
+        if (sp->times == 0) fill_any(w, first[i], st, sp, scale, shift, zero);
+        else if (w->scale_dtype == PARE_BF16) fill_groups(PARE_BF16, w, first[i], st, sp, scale, shift, zero);
+        else if (w->scale_dtype == PARE_F16) fill_groups(PARE_F16, w, first[i], st, sp, scale, shift, zero);
+        else fill_groups(PARE_F32, w, first[i], st, sp, scale, shift, zero);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------ one token, whole blocks */
+
+/*
+ * The case of decoding: one token, rows that are whole blocks, scales as they come or one a row or for all, few enough for two panels. The
+ * panel of the next turn is filled before the block loop of this one runs: its loads wait for memory beside it, and its stores
+ * are done when wider loads want them.
+ */
+enum { DECODE_VALUES = 512 };
+
+/* What comes in later turns of scales and zero points: few bytes a row, which no prefetcher sees in time. */
+INLINE void soon(const uint8_t *from, int64_t bytes)
+{
+    for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)from + 2 * bytes + 128 + i, _MM_HINT_T0);
+}
+
+INLINE void decode_fill(const pare_dtype dtype, const pare_wmat *w, int64_t number, int64_t part, int64_t n, int limbs, const float *x, const panel *p)
+{
+    const int64_t size = dtype == PARE_F32 ? 4 : 2;
+    for (int i = 0; i < ROWS; i++, number += part) {
+        const int64_t at = w->scale_rows == 1 ? number * w->groups : 0;
+        if (w->groups == 1) { /* the scale is for the end, and only a zero point is wanted */
+            for (int64_t j = 0; j < n; j++) p->zero[i * p->stride + j] = zero_as(w->kind, limbs, w->zero[at]);
+            continue;
+        }
+        soon((const uint8_t *)w->scale + at * size, n * size);
+        scales_of(dtype, w, at, n, x, p->scale + i * p->stride);
+        if (w->zero) {
+            soon(w->zero + at, n);
+            zeros_of(w, limbs, at, n, p->zero + i * p->stride);
+        }
+        for (int64_t j = 0; w->shift && j < n; j++) p->shift[i * p->stride + j] = w->shift[at + j] * x[j];
+    }
+}
+
+static void decode_panel(const pare_wmat *w, int64_t number, int64_t part, int64_t n, int limbs, const float *x, const panel *p)
+{
+    if (w->scale_dtype == PARE_BF16) decode_fill(PARE_BF16, w, number, part, n, limbs, x, p);
+    else if (w->scale_dtype == PARE_F16) decode_fill(PARE_F16, w, number, part, n, limbs, x, p);
+    else decode_fill(PARE_F32, w, number, part, n, limbs, x, p);
+}
+
+/* Rows row0 + i * part + turn; s: all but w, p and acc. */
+static void decode_rows(blocks_fn run, const pare_wmat *w, int64_t row0, int64_t part, const spacing *sp, bool each, span *s, float *y)
+{
+    float scale[2][ROWS * DECODE_VALUES + 16], shift[2][ROWS * DECODE_VALUES + 16], x_scale[DECODE_VALUES + 16], sums[ROWS];
+    int32_t zero[2][ROWS * DECODE_VALUES + 16];
+    _Alignas(64) float acc[ROWS][16];
+    const int64_t n = s->b1 * sp->each;
+    panel p[2];
+    for (int i = 0; i < 2; i++) p[i] = (panel){ scale[i], shift[i], zero[i], (n + 15) / 16 * 16 };
+    if (sp->each == 1) memcpy(x_scale, s->x_scale, (size_t)n * 4);
+    else spread(s->x_scale, s->b1, sp->each, x_scale);
+    s->acc = acc, s->fresh = true, s->apart = part * w->row_bytes;
+    s->w = w->data + row0 * w->row_bytes;
+    if (each || w->zero) decode_panel(w, row0, part, n, sp->limbs, x_scale, &p[0]);
+    for (int64_t turn = 0; turn < part; turn++, s->w += w->row_bytes) {
+        if ((each || w->zero) && turn + 1 < part) decode_panel(w, row0 + turn + 1, part, n, sp->limbs, x_scale, &p[(turn + 1) % 2]);
+        s->p = p[turn % 2];
+        run(s);
+        sums_of_rows(acc, sums);
+        for (int i = 0; i < ROWS; i++) {
+            y[turn + i * part] = each ? sums[i] : sums[i] * pare_wmat_scale(w, w->scale_rows == 1 ? row0 + turn + i * part : 0);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------ any case */
 
 /* The driver; family_of(kind, limbs) gives the eight block loops of FAMILY. unit: blocks in a unit of memory (U3 U2 of 512 bits: 2). */
 INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int limbs), int64_t unit, const pare_wmat *w, int64_t row0, int64_t rows, const pare_mvact *x,
@@ -190,23 +316,30 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
     const int64_t block_q = x->limbs * (bytes ? 256 : 128), whole = w->cols / (PARE_ACT_BLOCK * unit) * unit; /* blocks that lie there in whole units */
     const int64_t last = w->cols - whole * PARE_ACT_BLOCK, blocks = whole + (last ? unit : 0);
     const int64_t last_bytes = bytes ? last : w->kind == PARE_W_U4 ? (last + 1) / 2 : w->kind == PARE_W_U3 ? (last + 127) / 128 * 48 : (last + 3) / 4;
-    const spacing sp = spacing_of(w, lanes);
-    panel panels[ROWS];
+    const spacing sp = spacing_of(w, lanes, x->limbs);
+    float x_scale[VALUES], scale[ROWS * VALUES], shift[ROWS * VALUES];
+    int32_t zero[ROWS * VALUES];
     /* Rows r, r + part, r + 2 part ...; then, where some are left, the last ROWS ones. Fewer rows than ROWS: each ROWS times, by itself. */
     const int64_t part = rows / ROWS, turns = part ? part + (rows % ROWS != 0) : rows;
     int32_t lane_at[16];
-    span s = { .units = w->group == 64 ? 2 : 1, .step = __builtin_ctzll((unsigned long long)sp.step), .lane_at = lane_at, .p = panels };
-    for (int i = 0; i < 16; i++) lane_at[i] = (int32_t)(i * lane_columns(w->kind) / sp.step);
+    span s = { .units = w->group == 64 ? 2 : 1, .step = __builtin_ctzll((unsigned long long)sp.step), .lane_at = lane_at, .p = { scale, shift, zero, VALUES } };
+    for (int i = 0; i < 16; i++) lane_at[i] = lanes ? (int32_t)(i * lane_columns(w->kind) / sp.step) : i * (int)unit / 16;
+    int64_t begin = 0;
+    if (x->n == 1 && part && !last && (w->scale_rows == 1 || w->scale_rows >= w->rows) && (!each || sp.times == 1) && blocks * sp.each <= DECODE_VALUES) {
+        s.q = x->q, s.sum = x->sum, s.x_scale = x->scale, s.b0 = 0, s.b1 = blocks;
+        decode_rows(run, w, row0, part, &sp, each, &s, y);
+        begin = part;
+        s.p = (panel){ scale, shift, zero, VALUES };
+    }
     for (int64_t t0 = 0; t0 < x->n; t0 += TOKENS) {
         const int64_t tokens = x->n - t0 < TOKENS ? x->n - t0 : TOKENS;
-        for (int64_t turn = 0; turn < turns; turn++) {
+        for (int64_t turn = begin; turn < turns; turn++) {
             const int64_t r = part && turn == part ? rows - ROWS : turn, step = part == 0 ? 0 : turn == part ? 1 : part; /* rows r, r + step ... */
             _Alignas(64) float acc[TOKENS][ROWS][16];
             float sums[ROWS];
             uint8_t tail[ROWS][128];
             const uint8_t *row = w->data + (row0 + r) * w->row_bytes;
             int64_t first[ROWS]; /* number of a row's first scale */
-            memset(acc, 0, (size_t)tokens * sizeof acc[0]);
             for (int i = 0; i < ROWS; i++) {
                 const int64_t number = row0 + r + i * step;
                 first[i] = (w->scale_rows == 1 ? number : number / w->scale_rows) * w->groups;
@@ -216,16 +349,22 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
             }
             for (int64_t b0 = 0; b0 < blocks; b0 += PANEL) {
                 const int64_t n = blocks - b0 < PANEL ? blocks - b0 : PANEL, n_whole = whole - b0 < n ? whole - b0 : n;
-                if (each || w->zero)
-                    for (int i = 0; i < ROWS; i++) fill_panel(w, first[i], b0, n, &sp, &panels[i]);
+                stretch st = stretch_of(w, b0, n, &sp);
+                st.x = x_scale;
                 for (int64_t t = 0; t < tokens; t++) {
                     s.q = (const uint8_t *)x->q + (t0 + t) * x->q_stride + b0 * block_q;
                     s.sum = x->sum ? x->sum + (t0 + t) * x->sum_stride + b0 * block_sums : NULL;
                     s.x_scale = x->scale + (t0 + t) * x->scale_stride + b0;
                     s.acc = acc[t];
+                    s.fresh = b0 == 0;
+                    if (turn == begin || tokens > 1 || blocks > PANEL) {
+                        if (sp.each == 1) memcpy(x_scale, s.x_scale, (size_t)n * 4);
+                        else spread(s.x_scale, n, sp.each, x_scale);
+                    }
+                    if (each || w->zero) fill_panels(w, first, &st, &sp, &s.p);
                     s.w = row + b0 * block_bytes, s.apart = step * w->row_bytes;
                     s.b0 = 0, s.b1 = n_whole;
-                    run(&s);
+                    if (n_whole) run(&s), s.fresh = false;
                     if (n_whole == n) continue;
                     s.w = tail[0], s.apart = sizeof tail[0];
                     s.b0 = n_whole, s.b1 = n;

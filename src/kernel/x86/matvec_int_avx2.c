@@ -30,13 +30,10 @@ INLINE __m256 add_term(__m256 acc, __m256i v, __m256i sum, const panel *p, int64
         const __m256i z = lanes ? LOAD(p->zero + lane) : _mm256_set1_epi32(p->zero[lane]);
         v = _mm256_sub_epi32(v, _mm256_mullo_epi32(z, sum));
     }
-    __m256 s = x_scale;
-    if (each) s = _mm256_mul_ps(x_scale, lanes ? _mm256_loadu_ps(p->scale + lane) : _mm256_broadcast_ss(p->scale + lane));
-    acc = _mm256_add_ps(acc, _mm256_mul_ps(_mm256_cvtepi32_ps(v), s));
-    if (zero == SHIFTS) {
-        const __m256 t = _mm256_mul_ps(lanes ? _mm256_loadu_ps(p->shift + lane) : _mm256_broadcast_ss(p->shift + lane), x_scale);
-        acc = _mm256_sub_ps(acc, _mm256_mul_ps(_mm256_cvtepi32_ps(sum), t));
-    }
+    const __m256 s = !each ? x_scale : lanes ? _mm256_loadu_ps(p->scale + lane) : _mm256_broadcast_ss(p->scale + lane);
+    acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(v), s, acc);
+    if (zero == SHIFTS)
+        acc = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(sum), lanes ? _mm256_loadu_ps(p->shift + lane) : _mm256_broadcast_ss(p->shift + lane), acc);
     return acc;
 }
 
@@ -59,7 +56,8 @@ INLINE __m256i dot_planes(const __m256i *u, const int planes, const uint8_t *q, 
 
 INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int zero, const int each)
 {
-    __m256 acc[2][2] = { { _mm256_loadu_ps(s->acc[0]), _mm256_loadu_ps(s->acc[0] + 8) }, { _mm256_loadu_ps(s->acc[1]), _mm256_loadu_ps(s->acc[1] + 8) } };
+    __m256 acc[2][2];
+    for (int i = 0; i < 4; i++) acc[i / 2][i % 2] = s->fresh ? _mm256_setzero_ps() : _mm256_loadu_ps(s->acc[i / 2] + i % 2 * 8);
     for (int64_t b = s->b0; b < s->b1; b++) {
         const uint8_t *q = s->q + b * limbs * 128;
         const __m256 x_scale = _mm256_broadcast_ss(s->x_scale + b);
@@ -70,7 +68,7 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
                 const __m256i w = LOAD(at), u[2] = { low_bits(w, 0, 15), low_bits(w, 4, 15) };
                 if (h == 0) _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
                 const __m256i v = dot_planes(u, 2, q + h * 32, limbs);
-                acc[r][h] = add_term(acc[r][h], v, sum, &s->p[r], lanes ? b * 16 + h * 8 : b, lanes, zero, 3, x_scale, each);
+                acc[r][h] = add_term(acc[r][h], v, sum, &s->p, r * s->p.stride + (lanes ? b * 16 + h * 8 : b), lanes, zero, 3, x_scale, each);
             }
         }
     }
@@ -99,7 +97,8 @@ INLINE void planes_of(const uint8_t *at, const int bits, __m256i u[4])
 INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const int lanes, const int zero, const int each)
 {
     const int bytes = bits == 3 ? 48 : 32;
-    __m256 acc[2][2] = { { _mm256_loadu_ps(s->acc[0]), _mm256_loadu_ps(s->acc[0] + 8) }, { _mm256_loadu_ps(s->acc[1]), _mm256_loadu_ps(s->acc[1] + 8) } };
+    __m256 acc[2][2];
+    for (int i = 0; i < 4; i++) acc[i / 2][i % 2] = s->fresh ? _mm256_setzero_ps() : _mm256_loadu_ps(s->acc[i / 2] + i % 2 * 8);
     for (int64_t pair = s->b0 & -2; pair < s->b1; pair += 2)
         for (int h = 0; h < 2; h++) {
             const int64_t b = pair + h;
@@ -113,7 +112,7 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
                 planes_of(at, bits, u);
                 if (bits == 3 || h == 0) _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
                 const __m256i v = dot_planes(u, 4, q, limbs);
-                acc[r][h] = add_term(acc[r][h], v, sum, &s->p[r], lanes ? b * 8 : b, lanes, zero, bits - 1, x_scale, each);
+                acc[r][h] = add_term(acc[r][h], v, sum, &s->p, r * s->p.stride + (lanes ? b * 8 : b), lanes, zero, bits - 1, x_scale, each);
             }
         }
     for (int i = 0; i < 4; i++) _mm256_storeu_ps(s->acc[i / 2] + i % 2 * 8, acc[i / 2][i % 2]);
@@ -131,7 +130,8 @@ INLINE __m256i widen(const uint8_t *at, const int is_signed)
 INLINE void blocks_8(const span *s, const int is_signed, const int limbs, const int lanes, const int zero, const int each)
 {
     const __m256 high = _mm256_set1_ps(16384.0f);
-    __m256 acc[2][2] = { { _mm256_loadu_ps(s->acc[0]), _mm256_loadu_ps(s->acc[0] + 8) }, { _mm256_loadu_ps(s->acc[1]), _mm256_loadu_ps(s->acc[1] + 8) } };
+    __m256 acc[2][2];
+    for (int i = 0; i < 4; i++) acc[i / 2][i % 2] = s->fresh ? _mm256_setzero_ps() : _mm256_loadu_ps(s->acc[i / 2] + i % 2 * 8);
     for (int64_t b = s->b0; b < s->b1; b++) {
         const uint8_t *q = s->q + b * limbs * 256;
         const __m256 x_scale = _mm256_broadcast_ss(s->x_scale + b);
@@ -143,16 +143,16 @@ INLINE void blocks_8(const span *s, const int is_signed, const int limbs, const 
             for (int unit = 0; unit < 4; unit++)
                 for (int h = 0; h < 2; h++) {
                     __m256i w = widen(at + unit * 32 + h * 16, is_signed);
-                    const int64_t lane = lanes ? (b * 4 + unit) * 16 + h * 8 : b;
-                    if (zero == ZEROS) w = _mm256_sub_epi16(w, lanes ? LOAD(s->p[r].zero + lane) : _mm256_set1_epi32(s->p[r].zero[b]));
+                    const int64_t lane = r * s->p.stride + (lanes ? (b * 4 + unit) * 16 + h * 8 : b);
+                    if (zero == ZEROS) w = _mm256_sub_epi16(w, lanes ? LOAD(s->p.zero + lane) : _mm256_set1_epi32(s->p.zero[lane]));
                     else if (!is_signed && zero == MIDDLE) w = _mm256_sub_epi16(w, _mm256_set1_epi16(128));
                     for (int limb = 0; limb < limbs; limb++)
                         v[limb][h] = _mm256_add_epi32(v[limb][h], _mm256_madd_epi16(w, LOAD(q + (unit * limbs + limb) * 64 + h * 32)));
                     if (unit % (lanes ? s->units : 4) != (lanes ? s->units : 4) - 1) continue;
                     __m256 f = _mm256_cvtepi32_ps(v[0][h]), scale = x_scale;
-                    if (limbs > 1) f = _mm256_add_ps(_mm256_mul_ps(f, high), _mm256_cvtepi32_ps(v[1][h]));
-                    if (each) scale = _mm256_mul_ps(x_scale, lanes ? _mm256_loadu_ps(s->p[r].scale + lane) : _mm256_broadcast_ss(s->p[r].scale + b));
-                    acc[r][h] = _mm256_add_ps(acc[r][h], _mm256_mul_ps(f, scale));
+                    if (limbs > 1) f = _mm256_fmadd_ps(f, high, _mm256_cvtepi32_ps(v[1][h]));
+                    if (each) scale = lanes ? _mm256_loadu_ps(s->p.scale + lane) : _mm256_broadcast_ss(s->p.scale + lane);
+                    acc[r][h] = _mm256_fmadd_ps(f, scale, acc[r][h]);
                     v[0][h] = v[1][h] = _mm256_setzero_si256();
                 }
         }

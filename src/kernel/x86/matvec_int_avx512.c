@@ -6,8 +6,8 @@
  *   U3 U2     two blocks, lanes 0 ... 7 and 8 ... 15: four planes, vpdpbusd. vgf2p8affineqb takes two bits out of every byte at once
  *   I8 U8     a block: four times 32 bytes widened to 16 bits, vpdpwssd
  *
- * A lane of wmat.h is a 32-bit lane here. In exact mode the limbs enter one accumulator, shifted by 8 bits between them. With one limb
- * a zero point times the sum of a lane's q (16 columns of an int8) is one more vpdpwssd: both fit in 16 bits.
+ * A lane of wmat.h is a 32-bit lane here. In exact mode each limb has a sum of its own. A zero point times the sum of a lane's q is
+ * one more vpdpwssd: with one limb both fit in 16 bits (16 columns of an int8), with three they are split.
  */
 #include <immintrin.h>
 
@@ -15,33 +15,30 @@ enum { ROWS = 8, PACKED = 1 };
 #include "kernel/x86/matvec_int.h"
 
 #define LOAD(at) _mm512_loadu_si512((const void *)(at))
-/* Out of the values from `at` on: those of the lanes, one for all (two false), or one for each half. */
-INLINE __m512 values(const float *at, const int lanes, const int two, __m512i lane_at)
+/* Out of the values from `at` on: those of the lanes, or one for all. */
+INLINE __m512 values(const float *at, const int lanes, __m512i lane_at)
 {
-    if (lanes) return _mm512_permutexvar_ps(lane_at, _mm512_loadu_ps(at));
-    return two ? _mm512_mask_mov_ps(_mm512_set1_ps(at[0]), 0xff00, _mm512_set1_ps(at[1])) : _mm512_set1_ps(at[0]);
+    return lanes ? _mm512_permutexvar_ps(lane_at, _mm512_loadu_ps(at)) : _mm512_set1_ps(at[0]);
 }
 
-INLINE __m512i numbers(const int32_t *at, const int lanes, const int two, __m512i lane_at)
+INLINE __m512i numbers(const int32_t *at, const int lanes, __m512i lane_at)
 {
-    if (lanes) return _mm512_permutexvar_epi32(lane_at, LOAD(at));
-    return two ? _mm512_mask_mov_epi32(_mm512_set1_epi32(at[0]), 0xff00, _mm512_set1_epi32(at[1])) : _mm512_set1_epi32(at[0]);
+    return lanes ? _mm512_permutexvar_epi32(lane_at, LOAD(at)) : _mm512_set1_epi32(at[0]);
 }
 
-/* Columns from `column` of the panel on; v already has what the middle takes off it. */
-INLINE __m512 add_term(__m512 acc, __m512i v, __m512i sum, const span *s, const panel *p, int64_t column, const int limbs, const int lanes, const int two, const int zero,
-                       __m512 x_scale, const int each, __m512i lane_at)
+/* Sums of q as zero points want them, negative: see zero_as() in matvec_int.h. */
+INLINE __m512i split_sum(__m512i sum, const int limbs, const int shift)
 {
-    const int64_t at = lanes ? column >> s->step : column / PARE_ACT_BLOCK;
-    if (zero == ZEROS) {
-        const __m512i z = numbers(p->zero + at, lanes, two, lane_at);
-        if (limbs == 1) v = _mm512_dpwssd_epi32(v, z, _mm512_sub_epi32(_mm512_setzero_si512(), sum));
-        else v = _mm512_sub_epi32(v, _mm512_mullo_epi32(z, sum));
-    }
-    const __m512 scale = each ? _mm512_mul_ps(x_scale, values(p->scale + at, lanes, two, lane_at)) : x_scale;
-    acc = _mm512_add_ps(acc, _mm512_mul_ps(_mm512_cvtepi32_ps(v), scale));
-    if (zero == SHIFTS) acc = _mm512_sub_ps(acc, _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(values(p->shift + at, lanes, two, lane_at), x_scale)));
-    return acc;
+    if (limbs == 1) return _mm512_sub_epi32(_mm512_setzero_si512(), sum);
+    const __m512i low = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_and_si512(sum, _mm512_set1_epi32((1 << shift) - 1)));
+    return _mm512_mask_blend_epi16(0xaaaaaaaau, low, _mm512_slli_epi32(sum, (unsigned)(16 - shift)));
+}
+
+/* acc + (float)v * scale of columns from number `at` of the panel on; v already has what zero points take off it. */
+INLINE __m512 add_term(__m512 acc, __m512i v, __m512 sum, const panel *p, int64_t at, const int lanes, const int zero, __m512 x_scale, const int each, __m512i lane_at)
+{
+    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v), each ? values(p->scale + at, lanes, lane_at) : x_scale, acc);
+    return zero == SHIFTS ? _mm512_fnmadd_ps(sum, values(p->shift + at, lanes, lane_at), acc) : acc;
 }
 
 /*
@@ -55,37 +52,38 @@ enum { SOME = 4 };
 #define EACH(i, n) for (int i = 0; i < (n); i++) /* emulated: functions would grow too large */
 #endif
 
-/* Limbs of each row joined, and `start` added. */
-INLINE void join_limbs(__m512i (*v)[3], const int limbs, __m512i start)
+/* The last limb of each row begins with what zero points take off. */
+INLINE void begin_limbs(__m512i (*v)[3], const int limbs, const int zero, __m512i start, const int32_t *z, int64_t stride, const int lanes, __m512i lane_at)
 {
-    for (int i = 0; i < SOME && limbs > 1; i++) {
-        const __m512i high = _mm512_add_epi32(_mm512_slli_epi32(v[i][0], 8), v[i][1]);
-        v[i][0] = _mm512_add_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, 8), v[i][2]), start);
+    EACH(i, SOME) {
+        for (int limb = 0; limb < limbs - 1; limb++) v[i][limb] = _mm512_setzero_si512();
+        v[i][limbs - 1] = zero == ZEROS ? _mm512_dpwssd_epi32(_mm512_setzero_si512(), numbers(z + i * stride, lanes, lane_at), start) : start;
     }
 }
 
-INLINE void begin_limbs(__m512i (*v)[3], const int limbs, __m512i start)
+INLINE __m512i joined(const __m512i *v, const int limbs)
 {
-    for (int i = 0; i < SOME; i++)
-        for (int limb = 0; limb < limbs; limb++) v[i][limb] = limbs == 1 ? start : _mm512_setzero_si512();
+    if (limbs == 1) return v[0];
+    return _mm512_add_epi32(_mm512_slli_epi32(_mm512_add_epi32(_mm512_slli_epi32(v[0], 8), v[1]), 8), v[2]);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- 4 bits */
 
 INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int zero, const int each)
 {
-    const __m512i lane_at = LOAD(s->lane_at), low = _mm512_set1_epi8(15);
+    const __m512i lane_at = LOAD(s->lane_at), low = _mm512_set1_epi8(15), none = _mm512_setzero_si512();
     __m512 acc[ROWS];
-    EACH(r, ROWS) acc[r] = _mm512_loadu_ps(s->acc[r]);
+    EACH(r, ROWS) acc[r] = s->fresh ? _mm512_setzero_ps() : _mm512_loadu_ps(s->acc[r]);
     for (int64_t b = s->b0; b < s->b1; b++) {
         const uint8_t *q = s->q + b * limbs * 128, *at = s->w + (b - s->b0) * 64;
+        const int64_t number = lanes ? b * 128 >> s->step : b;
         const __m512 x_scale = _mm512_set1_ps(s->x_scale[b]);
-        const __m512i sum = LOAD(s->sum + b * 16), none = _mm512_setzero_si512();
-        const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, 3)) : none;
+        const __m512i sum = LOAD(s->sum + b * 16);
+        const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, 3)) : zero == ZEROS ? split_sum(sum, limbs, zero_shift(PARE_W_U4)) : none;
         EACH(half, ROWS / SOME) {
             const int r = half * SOME;
             __m512i w[SOME], v[SOME][3];
-            begin_limbs(v, limbs, start);
+            begin_limbs(v, limbs, zero, start, s->p.zero + r * s->p.stride + number, s->p.stride, lanes, lane_at);
             EACH(i, SOME) {
                 w[i] = LOAD(at + (r + i) * s->apart);
                 _mm_prefetch((const char *)at + (r + i) * s->apart + AHEAD, _MM_HINT_T0);
@@ -95,8 +93,7 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
                     const __m512i u = _mm512_and_si512(p ? _mm512_srli_epi16(w[i], 4) : w[i], low);
                     for (int limb = 0; limb < limbs; limb++) v[i][limb] = _mm512_dpbusd_epi32(v[i][limb], u, LOAD(q + (limb * 2 + p) * 64));
                 }
-            join_limbs(v, limbs, start);
-            EACH(i, SOME) acc[r + i] = add_term(acc[r + i], v[i][0], sum, s, &s->p[r + i], b * 128, limbs, lanes, 0, zero, x_scale, each, lane_at);
+            EACH(i, SOME) acc[r + i] = add_term(acc[r + i], joined(v[i], limbs), _mm512_cvtepi32_ps(sum), &s->p, (r + i) * s->p.stride + number, lanes, zero, x_scale, each, lane_at);
         }
     }
     EACH(r, ROWS) _mm512_storeu_ps(s->acc[r], acc[r]);
@@ -107,44 +104,49 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
 /* A matrix of vgf2p8affineqb: bit i of every result is bit `from` of the byte. */
 #define BIT(i, from) ((long long)1 << (8 * (7 - (i)) + (from)))
 
-/* Two blocks of 2 bits each, and the third bits, those of a byte in its four lowest bits. */
-typedef struct codes { __m512i low, high; } codes;
+/* Two blocks as four planes: those of 2 bits are fields of w[0]; of 3 bits, w[0] has planes 0 and 2 as nibbles, w[1] planes 1 and 3. */
+typedef struct codes { __m512i w[2]; } codes;
 
 INLINE codes codes_of(const uint8_t *at, const int bits)
 {
-    if (bits == 2) return (codes){ .low = LOAD(at) };
+    if (bits == 2) return (codes){ { LOAD(at), LOAD(at) } };
     const __m512i first = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)at));
+    const __m512i low = _mm512_inserti64x4(first, _mm256_loadu_si256((const __m256i *)(const void *)(at + 48)), 1);
     /* Third bits: bytes 0 ... 15 and 48 ... 63 of the vector at 32. Bit 4 (j % 2) + p of byte j / 2 belongs to byte j of plane p, so a result of
      * 64 bits needs 32 of them, and byte i of it those from bit 4 i on. */
     const __m512i dwords = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 12, 12, 13, 13, 14, 14, 15, 15), LOAD(at + 32));
-    return (codes){ .low = _mm512_inserti64x4(first, _mm256_loadu_si256((const __m256i *)(const void *)(at + 48)), 1),
-                    .high = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(0x1c1814100c080400), dwords) };
+    const __m512i high = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(0x1c1814100c080400), dwords), two = _mm512_set1_epi8(0x33);
+    const __m512i even = _mm512_gf2p8affine_epi64_epi8(high, _mm512_set1_epi64(BIT(2, 0) | BIT(6, 2)), 0);
+    const __m512i odd = _mm512_gf2p8affine_epi64_epi8(high, _mm512_set1_epi64(BIT(2, 1) | BIT(6, 3)), 0);
+    return (codes){ { _mm512_ternarylogic_epi32(two, low, even, 0xca), _mm512_ternarylogic_epi32(two, _mm512_srli_epi16(low, 2), odd, 0xca) } }; /* two ? low : third */
 }
 
 /* Plane p of four. */
 INLINE __m512i plane_of(const codes *c, const int bits, const int p)
 {
-    if (bits == 2) return _mm512_gf2p8affine_epi64_epi8(c->low, _mm512_set1_epi64(BIT(0, 2 * p) | BIT(1, 2 * p + 1)), 0);
-    const __m512i third = _mm512_gf2p8affine_epi64_epi8(c->high, _mm512_set1_epi64(BIT(2, p)), 0); /* (three & low) | (~three & third) */
-    return _mm512_ternarylogic_epi32(_mm512_set1_epi8(3), p ? _mm512_srli_epi16(c->low, (unsigned)(2 * p)) : c->low, third, 0xca);
+    if (bits == 2) return _mm512_gf2p8affine_epi64_epi8(c->w[0], _mm512_set1_epi64(BIT(0, 2 * p) | BIT(1, 2 * p + 1)), 0);
+    if (p < 2) return _mm512_and_si512(c->w[p], _mm512_set1_epi8(15));
+    return _mm512_gf2p8affine_epi64_epi8(c->w[p - 2], _mm512_set1_epi64(BIT(0, 4) | BIT(1, 5) | BIT(2, 6) | BIT(3, 7)), 0);
 }
 
 INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const int lanes, const int zero, const int each)
 {
+    (void)lanes; /* two blocks in a vector: there are always several values */
     const int bytes = bits == 3 ? 48 : 32;
-    const __m512i lane_at = LOAD(s->lane_at);
+    const __m512i lane_at = LOAD(s->lane_at), none = _mm512_setzero_si512();
     __m512 acc[ROWS];
-    EACH(r, ROWS) acc[r] = _mm512_loadu_ps(s->acc[r]);
+    EACH(r, ROWS) acc[r] = s->fresh ? _mm512_setzero_ps() : _mm512_loadu_ps(s->acc[r]);
     for (int64_t b = s->b0; b < s->b1; b += 2) {
         const uint8_t *q = s->q + b / 2 * limbs * 256, *at = s->w + (b - s->b0) * bytes;
-        const __m512 x_scale = values(s->x_scale + b, 0, 1, lane_at);
-        const __m512i sum = LOAD(s->sum + b * 8), none = _mm512_setzero_si512();
-        const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, (unsigned)bits - 1)) : none;
+        const int64_t number = b * 128 >> s->step;
+        const __m512 x_scale = _mm512_mask_mov_ps(_mm512_set1_ps(s->x_scale[b]), 0xff00, _mm512_set1_ps(s->x_scale[b + 1]));
+        const __m512i sum = LOAD(s->sum + b * 8);
+        const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, (unsigned)bits - 1)) : zero == ZEROS ? split_sum(sum, limbs, zero_shift(PARE_W_U2)) : none;
         EACH(half, ROWS / SOME) {
             const int r = half * SOME;
             codes w[SOME];
             __m512i v[SOME][3];
-            begin_limbs(v, limbs, start);
+            begin_limbs(v, limbs, zero, start, s->p.zero + r * s->p.stride + number, s->p.stride, 1, lane_at);
             EACH(i, SOME) {
                 w[i] = codes_of(at + (r + i) * s->apart, bits);
                 _mm_prefetch((const char *)at + (r + i) * s->apart + AHEAD, _MM_HINT_T0);
@@ -155,8 +157,7 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
                     const __m512i u = plane_of(&w[i], bits, p);
                     for (int limb = 0; limb < limbs; limb++) v[i][limb] = _mm512_dpbusd_epi32(v[i][limb], u, LOAD(q + (limb * 4 + p) * 64));
                 }
-            join_limbs(v, limbs, start);
-            EACH(i, SOME) acc[r + i] = add_term(acc[r + i], v[i][0], sum, s, &s->p[r + i], b * 128, limbs, lanes, 1, zero, x_scale, each, lane_at);
+            EACH(i, SOME) acc[r + i] = add_term(acc[r + i], joined(v[i], limbs), _mm512_cvtepi32_ps(sum), &s->p, (r + i) * s->p.stride + number, 1, zero, x_scale, each, lane_at);
         }
     }
     EACH(r, ROWS) _mm512_storeu_ps(s->acc[r], acc[r]);
@@ -169,7 +170,7 @@ INLINE void blocks_8(const span *s, const int is_signed, const int limbs, const 
 {
     const __m512i lane_at = LOAD(s->lane_at);
     __m512 acc[ROWS];
-    EACH(r, ROWS) acc[r] = _mm512_loadu_ps(s->acc[r]);
+    EACH(r, ROWS) acc[r] = s->fresh ? _mm512_setzero_ps() : _mm512_loadu_ps(s->acc[r]);
     for (int64_t b = s->b0; b < s->b1; b++) {
         const uint8_t *q = s->q + b * limbs * 256;
         const __m512 x_scale = _mm512_set1_ps(s->x_scale[b]);
@@ -182,14 +183,14 @@ INLINE void blocks_8(const span *s, const int is_signed, const int limbs, const 
                 const __m256i half = _mm256_loadu_si256((const __m256i *)(const void *)(at + unit * 32));
                 const int64_t value = lanes ? (b * 128 + unit * 32) >> s->step : b;
                 __m512i w = is_signed ? _mm512_cvtepi8_epi16(half) : _mm512_cvtepu8_epi16(half);
-                if (zero == ZEROS) w = _mm512_sub_epi16(w, numbers(s->p[r].zero + value, lanes, 0, lane_at));
+                if (zero == ZEROS) w = _mm512_sub_epi16(w, numbers(s->p.zero + r * s->p.stride + value, lanes, lane_at));
                 else if (!is_signed && zero == MIDDLE) w = _mm512_sub_epi16(w, _mm512_set1_epi16(128));
                 for (int limb = 0; limb < limbs; limb++) v[limb] = _mm512_dpwssd_epi32(v[limb], w, LOAD(q + (unit * limbs + limb) * 64));
                 if (unit % (lanes ? s->units : 4) != (lanes ? s->units : 4) - 1) continue;
                 __m512 f = _mm512_cvtepi32_ps(v[0]), scale = x_scale;
-                if (limbs > 1) f = _mm512_add_ps(_mm512_mul_ps(f, _mm512_set1_ps(16384.0f)), _mm512_cvtepi32_ps(v[1]));
-                if (each) scale = _mm512_mul_ps(x_scale, values(s->p[r].scale + value, lanes, 0, lane_at));
-                acc[r] = _mm512_add_ps(acc[r], _mm512_mul_ps(f, scale));
+                if (limbs > 1) f = _mm512_fmadd_ps(f, _mm512_set1_ps(16384.0f), _mm512_cvtepi32_ps(v[1]));
+                if (each) scale = values(s->p.scale + r * s->p.stride + value, lanes, lane_at);
+                acc[r] = _mm512_fmadd_ps(f, scale, acc[r]);
                 v[0] = v[1] = _mm512_setzero_si512();
             }
         }

@@ -195,6 +195,22 @@ PARE_REDUCE(_mm512_reduce_add_ps, __m512, float)
 #ifndef _mm512_reduce_add_epi32
 PARE_REDUCE(_mm512_reduce_add_epi32, __m512i, uint32_t)
 #endif
+/* SIMDe's round twice. */
+#define PARE_FUSED(name, sign) \
+    PARE_EMULATED __m512 name(__m512 a, __m512 b, __m512 c) \
+    { \
+        float x[16], y[16], z[16]; \
+        memcpy(x, &a, 64); \
+        memcpy(y, &b, 64); \
+        memcpy(z, &c, 64); \
+        for (int i = 0; i < 16; i++) z[i] = fmaf(sign x[i], y[i], z[i]); \
+        memcpy(&c, z, 64); \
+        return c; \
+    }
+#undef _mm512_fmadd_ps
+#undef _mm512_fnmadd_ps
+PARE_FUSED(_mm512_fmadd_ps, +)
+PARE_FUSED(_mm512_fnmadd_ps, -)
 #ifndef _mm_prefetch
 #define _mm_prefetch(at, hint) ((void)(at))
 #endif
