@@ -280,9 +280,12 @@ pare_status pare_collect_finish(pare_collect *c, pare_stats *out, pare_err *err)
     float *squares[2] = { c->hessian, c->drift };
     *out = (pare_stats){ .cols = c->cols, .tokens = c->rows };
     if (c->hessian) PARE_TRY(pare_mirror(c->ctx, c->cols, c->hessian, err));
-    for (int i = 0; i < 2 && c->scale; i++) {
+    for (int i = 0; i < 2; i++) {
         const divide_job j = { c, squares[i] };
-        if (squares[i]) PARE_TRY(pare_parallel(c->ctx, c->cols, divide_row, (void *)(uintptr_t)&j, err));
+        if (squares[i] && c->scale) PARE_TRY(pare_parallel(c->ctx, c->cols, divide_row, (void *)(uintptr_t)&j, err));
+        const int64_t bad = squares[i] ? c->ctx->kernels->count_nonfinite(squares[i], c->cols * c->cols) : 0;
+        if (bad) PARE_FAIL(err, PARE_ERR_DATA, "%s: its inputs are so large that %lld of %lld sums of their products over %lld tokens do not fit in float32", c->what,
+                           (long long)bad, (long long)(c->cols * c->cols), (long long)c->rows);
     }
     for (int64_t k = 0; k < c->cols && c->absmax; k++) {
         const double s = c->scale ? (double)c->scale[k] : 1.0, n = c->rows > 0 ? (double)c->rows : 1.0;

@@ -60,7 +60,7 @@ float pare_act_scale(const pare_scheme *scheme, const pare_input_range *range, c
     const char *how = option(params, "range", "mse");
     const double most = range->max > -range->min ? range->max : -range->min;
     double t = most, part = 99.99;
-    if (!(most > 0)) return 0;
+    if (!(most > 0)) return 1; /* inputs were always 0: any scale serves */
     if (scheme->two_level) return pare_rounder_global(scheme, (float)most); /* groups have scales of their own under it */
     if (strcmp(how, "mse") == 0) t = least_error(scheme, range, most);
     else if (strcmp(how, "average") == 0) t = range->average_max;

@@ -77,6 +77,9 @@ out:
 pare_status pare_method_apply(pare_ctx *ctx, const pare_method *m, const pare_layer_job *job, pare_layer_result *out, pare_err *err)
 {
     const pare_status st = codes_of(ctx, m, job, out, err);
-    if (st == PARE_OK && pare_scheme_needs(job->scheme) && job->stats && job->stats->range) out->q->input_scale = pare_act_scale(job->scheme, job->stats->range, job->params);
+    const pare_input_range *range = job->stats ? job->stats->range : NULL;
+    if (st != PARE_OK || !range || !pare_scheme_needs(job->scheme)) return st;
+    out->q->input_scale = pare_act_scale(job->scheme, range, job->params);
+    if (range->max <= 0 && range->min >= 0 && !out->note[0]) pare_print(out->note, sizeof out->note, "no input was ever anything but 0: their static scale is 1");
     return st;
 }

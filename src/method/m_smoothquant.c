@@ -84,13 +84,19 @@ static pare_status tie(const pare_fold_job *j, float *x, pare_err *err)
     return PARE_OK;
 }
 
-/* A channel that is always 0, or that no weight reads, is left alone. */
+/* A channel that is always 0 gets the middle of the others' scales: neither its weights nor what it may be one day stand out then. */
 static void make_scales(const smooth *z, double alpha, float *s)
 {
+    double low = INFINITY, high = 0;
     for (int64_t c = 0; c < z->job->cols; c++) {
         const double x = z->x[c], w = z->w[c] > 1e-5f ? z->w[c] : 1e-5, v = pow(x, alpha) / pow(w, 1 - alpha);
-        s[c] = x > 0 && z->w[c] > 0 ? (float)(v < 1e-5 ? 1e-5 : v > 1e5 ? 1e5 : v) : 1;
+        if (!(x > 0)) continue;
+        s[c] = (float)(v < 1e-5 ? 1e-5 : v > 1e5 ? 1e5 : v);
+        low = (double)s[c] < low ? (double)s[c] : low;
+        high = (double)s[c] > high ? (double)s[c] : high;
     }
+    for (int64_t c = 0; c < z->job->cols; c++)
+        if (!(z->x[c] > 0)) s[c] = high > 0 ? (float)sqrt(low * high) : 1;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ trial */

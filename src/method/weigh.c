@@ -32,6 +32,7 @@ pare_status pare_weigh(pare_ctx *ctx, int64_t rows, int64_t cols, const float *e
         for (int64_t i = 0; i < n && st == PARE_OK; i++) *out += dot(e + (r + i) * cols, t + i * cols, cols);
     }
     pare_dealloc_aligned(t);
+    if (st == PARE_OK && !isfinite(*out)) return pare_fail(err, PARE_ERR_DATA, "the error of its output, weighted by the Hessian of its inputs, is %g: float32 does not hold them", *out);
     return st;
 }
 

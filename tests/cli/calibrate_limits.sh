@@ -55,3 +55,13 @@ for method in $methods; do
     expect_error 1 "model.layers.1.mlp.up_proj.weight: 2 values are not finite" run hole none ids.json --quiet
     rm -rf none none.partial
 done
+
+# a layer whose inputs are always 0 has a static scale that can be stored
+copy zero && poke zero/model.safetensors model.layers.1.input_layernorm.weight "$(awk 'BEGIN { for (i = 0; i < 512; i++) printf "\\0" }')"
+run() { "$PARE" quantize "$1" -o "$2" --method "$3" --scheme "$4" --samples 2 --seq-len 64 --calibration ids.json --quiet >/dev/null 2>stderr; }
+for scheme in W8A8:static NVFP4; do
+    rm -rf out
+    run zero out rtn "$scheme" || { cat stderr; fail "$scheme of a layer without inputs"; }
+    "$PARE" run out --prompt 'In the' -n 2 --quiet >/dev/null 2>stderr || { cat stderr; fail "$scheme of a layer without inputs does not run"; }
+    [ "$(grep -c 'no input was ever anything but 0' out/pare.json)" = 4 ] || fail "$scheme: q, k, v, o without inputs are not noted"
+done

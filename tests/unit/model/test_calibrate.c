@@ -539,6 +539,27 @@ static void check_nan(void **state)
     golden_free(g);
 }
 
+static void too_large(float *x, int64_t rows, int64_t cols, const void *user)
+{
+    (void)user;
+    for (int64_t i = 0; i < rows * cols; i++) x[i] *= 1e25f;
+}
+
+/* Inputs that are finite, and products that are not. */
+static void check_overflow(void **state)
+{
+    golden *g = golden_open("llama");
+    const char *folder = golden_write(g, NULL);
+    pare_err err = { 0 };
+    bench b;
+    (void)state;
+    test_change_tensor(folder, "model.layers.2.post_attention_layernorm.weight", too_large, NULL);
+    assert_ok(open_bench(&b, g, folder, 1, fresh("large"), false, 0, &err));
+    assert_error(run_bench(&b, &err), PARE_ERR_DATA, "model.layers.2.mlp.gate_proj.weight: its inputs are so large that ");
+    close_bench(&b);
+    golden_free(g);
+}
+
 static golden *failing;
 static const char *failing_folder;
 static char failing_work[256];
@@ -585,6 +606,7 @@ int main(int argc, char **argv)
                 tests[n++] = (struct CMUnitTest){ .name = folding[k], .test_func = check_folds, .initial_state = (void *)names[i] };
     if (argc < 2 || !strcmp(argv[1], "head")) tests[n++] = (struct CMUnitTest){ .name = "head", .test_func = check_head };
     if (argc < 2 || !strcmp(argv[1], "nan")) tests[n++] = (struct CMUnitTest){ .name = "nan", .test_func = check_nan };
+    if (argc < 2 || !strcmp(argv[1], "overflow")) tests[n++] = (struct CMUnitTest){ .name = "overflow", .test_func = check_overflow };
     if (argc < 2 || !strcmp(argv[1], "allocations"))
         tests[n++] = (struct CMUnitTest){ .name = "allocations", .test_func = check_allocations, .initial_state = (void *)(uintptr_t)"llama" };
     return _cmocka_run_group_tests("calibrate", tests, n, NULL, NULL);
