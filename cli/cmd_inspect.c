@@ -151,6 +151,7 @@ static void print_totals(const pare_model *m) {
     cli_print("\n%s%s%s, %llu parameters in %lld tensors, %s", info->architecture ? info->architecture : "", info->architecture ? ", " : "", info->container,
               (unsigned long long)info->parameters, (long long)info->tensors, text);
     if (info->layout) cli_print(", quantized: %s", info->layout);
+    if (info->kv_cache) cli_print(", key/value cache: %s, static scales", info->kv_cache);
     if (info->tied_embeddings) cli_print(", tied embeddings");
     cli_puts("\n");
     for (int d = 1; d < PARE_DTYPE_COUNT; d++) {
@@ -206,6 +207,7 @@ static int print_json(const cli *c, const pare_model *m) {
     pare_json_text(j, "architecture", info->architecture);
     pare_json_text(j, "container", info->container);
     pare_json_text(j, "quantization", info->layout);
+    if (info->kv_cache) pare_json_text(j, "kv_cache", info->kv_cache);
     pare_json_int(j, "parameters", (int64_t)info->parameters);
     pare_json_int(j, "bytes", (int64_t)info->bytes);
     pare_json_bool(j, "tied_embeddings", info->tied_embeddings);

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "assess.h"
 #include "cli.h"
@@ -19,9 +20,9 @@ static void print_summary(const pare_job_result *r, const char *out, bool dry, b
     cli_print("%s %s: %s -> %s (%.2fx smaller), %lld tensor%s quantized, %lld kept, %.3f bits per quantized weight\n", dry ? "would write" : "wrote", out, from,
               to, r->output_bytes ? (double)r->input_bytes / (double)r->output_bytes : 0.0, (long long)r->quantized_tensors, r->quantized_tensors == 1 ? "" : "s", (long long)r->kept_tensors,
               r->bits_per_weight);
-    if (!dry) cli_print("signal to quantization noise %.2f dB; %.2f s, %s of memory at most\n", r->sqnr_db, r->seconds, rss);
+    if (!dry && r->quantized_tensors) cli_print("signal to quantization noise %.2f dB; %.2f s, %s of memory at most\n", r->sqnr_db, r->seconds, rss);
     if (!dry) cli_print("details of every tensor: %s/pare.json\n", out);
-    if (!dry && !measured && r->bits_per_weight < CAREFREE_BITS)
+    if (!dry && !measured && r->quantized_tensors && r->bits_per_weight < CAREFREE_BITS)
         cli_print("not evaluated: %.1f %% of the weights' energy is error now, and what that does to the model nobody has measured; --evaluate TEXT does\n",
                   100 * pow(10, -0.1 * r->sqnr_db));
 }
@@ -82,6 +83,12 @@ bool cli_job_options(cli *c, pare_quantize_options *o) {
         !cli_calibration_options(c, o))
         return false;
     o->seed = (uint64_t)seed;
+    o->kv_cache = cli_text(c, "kv-cache");
+    if (cli_text(c, "scheme") && strcmp(cli_text(c, "scheme"), "none") == 0) {
+        o->scheme_name = "none";
+        return !(cli_has(c, "bits") || cli_has(c, "granularity") || cli_has(c, "group-size")) ||
+               (cli_usage(c, "--scheme none leaves the weights as they are: no bits, granularity or group size with it"), false);
+    }
     if (!cli_scheme(c, &o->scheme, &given)) return false;
     if (!given) o->scheme.bits = 0; /* the recipe's default, else W8A16 */
     return true;
@@ -154,6 +161,7 @@ static const cli_flag flags[] = {
     {"recipe", 0, "FILE", "rules in JSON: which tensor gets what", false},
     {"dtype", 0, "T", "float format of what is not quantized (default: as stored)", false},
     {"set", 0, "KEY=VALUE", "an option of the method", true},
+    {"kv-cache", 0, "KIND", "also measure scales of the key/value cache: fp8 or int8[:scales=head,range=...]; alone with --scheme none", false},
     {"memory", 0, "SIZE", "working memory to aim at", false},
     {"shard-size", 0, "SIZE", "largest weight file (default 5GB)", false},
     {"hash", 0, "NAME", "of input files in pare.json: xxh128 (default) or sha256; outputs are always sha256", false},

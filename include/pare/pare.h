@@ -312,6 +312,7 @@ typedef struct pare_model_info {
     const char *container;     /**< "safetensors", "torch", "npz", ... */
     const char *architecture;  /**< config.json architectures[0], or model_type, or NULL */
     const char *layout;        /**< quantization layout found, or NULL */
+    const char *kv_cache;      /**< "int8" or "float8" when the checkpoint has scales for the key/value cache, else NULL */
     int64_t tensors;
     uint64_t parameters;       /**< elements of weights and buffers, shared storage once */
     uint64_t bytes;            /**< tensor bytes, shared storage once */
@@ -345,7 +346,7 @@ typedef struct pare_rule {
 } pare_rule;
 
 typedef struct pare_quantize_options {
-    const char *scheme_name;           /**< NULL: `scheme` counts when scheme.bits > 0, else W8A16 */
+    const char *scheme_name;           /**< NULL: `scheme` counts when scheme.bits > 0, else W8A16. "none": weights stay as they are */
     pare_scheme scheme;
     const char *method;                /**< NULL = "rtn" */
     const char *format;                /**< layout; NULL = "compressed-tensors" */
@@ -365,6 +366,7 @@ typedef struct pare_quantize_options {
     bool resume, overwrite, dry_run, allow_nonfinite;
     const char *calibration;           /**< text for methods that look at activations; NULL = the text that comes with pare */
     int64_t samples, seq_len;          /**< windows of so many tokens; 0 = 128 of 2048, or what text and model have room for */
+    const char *kv_cache;              /**< "fp8", "int8", with ":key=value,...": scales of the key/value cache are measured and written; NULL = none */
     bool no_bos;                       /**< no beginning-of-sequence id at the head of a window */
 } pare_quantize_options;
 

@@ -75,7 +75,7 @@ pare_status pare_calibrate_plan(pare_ctx *ctx, pare_plan *plan, const pare_weigh
     (void)ctx;
     for (int64_t i = 0; i < plan->n_items && !first; i++)
         if (plan->items[i].action == PARE_ACTION_QUANTIZE && (pare_method_is_calibrated(plan->items[i].method) || pare_scheme_needs(&plan->items[i].scheme))) first = plan->items[i].method;
-    if (!first) return PARE_OK;
+    if (!first && !plan->n_caches) return PARE_OK;
     if (pare_model_graph_of(weights, &g, &why) != PARE_OK) return cannot_run(first, &why, err);
     mark(plan, weights, g);
     mark(plan, weights, g->encoder);
@@ -332,7 +332,7 @@ pare_status calibrate_move(calibrate *c, int stream, pare_err *err)
     const double start = pare_now();
     const pare_status st = pare_walk_run(c->walk, stream, err);
     c->forward += pare_now() - start;
-    return st;
+    return st == PARE_OK && stream == QUANTIZED ? calibrate_kv_choose(c, err) : st;
 }
 
 static pare_status walk(calibrate *c, pare_err *err)
@@ -355,6 +355,7 @@ static pare_status walk(calibrate *c, pare_err *err)
         PARE_TRY(do_experts(c, sites + i, end - i, err));
         i = end;
     }
+    while (!calibrate_kv_done(c) && pare_walk_at(c->walk, QUANTIZED) < pare_walk_pieces(c->walk)) PARE_TRY(calibrate_move(c, QUANTIZED, err));
 out:
     return st;
 }
@@ -363,13 +364,13 @@ static bool wanted(void *user, const pare_graph *g, pare_gw w)
 {
     const calibrate *c = user;
     const pare_plan_item *item = calibrate_item(c->plan, c->weights, g, w);
-    return item && item->calibrated;
+    return item && (item->calibrated || !c->plan->calibrated); /* only a cache is looked at: cut at every layer all the same, for memory's sake */
 }
 
 /* Everything in the store already: an interrupted run that died while it wrote. */
 static pare_status all_there(calibrate *c, bool *all, pare_err *err)
 {
-    *all = true;
+    *all = calibrate_kv_done(c);
     for (size_t i = 0; i < c->folds.n && *all; i++) *all = c->folds.at[i].done;
     for (int64_t i = 0; i < c->plan->n_items && *all; i++) *all = !c->plan->items[i].calibrated || pare_workstore_has(c->store, i);
     for (int64_t i = 0; i < c->plan->n_items && *all; i++) {
@@ -392,6 +393,7 @@ pare_walk_options calibrate_walk_options(calibrate *c)
         if (c->plan->items[i].calibrated) needs |= calibrate_needs(c->plan, &c->plan->items[i]);
     if (needs & PARE_NEEDS_DRIFT) c->drift = o.streams++;
     if (c->folds.n) c->ahead = o.streams++;
+    if (c->plan->n_caches) o.keys = calibrate_see_keys;
     return o;
 }
 
@@ -424,6 +426,7 @@ pare_status pare_calibrate_run(pare_ctx *ctx, pare_plan *plan, const pare_weight
     pare_status st;
     PARE_TRY(calibrate_folds_begin(&c, err));
     PARE_TRY(calibrate_folds_restore(&c, err));
+    PARE_TRY(calibrate_kv_begin(&c, err));
     PARE_TRY(all_there(&c, &all, err));
     if (all) goto out;
     c.done = pare_alloc_zero((size_t)plan->n_items + 1, sizeof *c.done);
@@ -431,6 +434,7 @@ pare_status pare_calibrate_run(pare_ctx *ctx, pare_plan *plan, const pare_weight
         st = pare_no_memory(err, "calibration", (size_t)plan->n_items);
         goto out;
     }
+    for (int64_t i = 0; i < plan->n_items; i++) c.done[i] = !plan->items[i].calibrated;
     PARE_TRY(start(&c, err));
     PARE_TRY(calibrate_folds_place(&c, err));
     PARE_TRY(walk(&c, err));
@@ -438,6 +442,7 @@ pare_status pare_calibrate_run(pare_ctx *ctx, pare_plan *plan, const pare_weight
     pare_log(ctx, PARE_LOG_INFO, "calibration: %.1f s: %.1f s forward, %.1f s statistics, %.1f s methods", pare_now() - begin, c.forward, c.statistics, c.method);
 out:
     pare_walk_free(c.walk);
+    calibrate_kv_end(&c);
     calibrate_folds_end(&c);
     pare_dealloc(c.done);
     return st;

@@ -5,6 +5,7 @@
  *
  *   calibrate.c   the walk: folds ahead in the float stream, statistics, methods, streams moved on
  *   calibrate_folds.c  scales that are folded into what makes a layer's input
+ *   calibrate_kv.c  scales of the key/value cache
  *   stats.c       statistics of a layer's inputs
  *   workstore.c   finished layers on disk, so that an interrupted run goes on behind them
  *   preflight.c   memory, disk and time before the start
@@ -61,6 +62,8 @@ void pare_calibration_texts_free(pare_calibration_texts *t);
 /* As the options say, in the ids of this checkpoint's tokenizer; calibration_texts.c. */
 pare_status pare_calibration_texts_load(pare_ctx *ctx, const pare_weights *weights, const pare_quantize_options *options, pare_calibration_texts **out, pare_err *err);
 
+/* --kv-cache: what is asked for, and the tensors that the output gets; option NULL = nothing. calibrate_kv.c */
+pare_status pare_kv_plan(pare_plan *plan, const pare_weights *weights, const char *option, pare_err *err);
 /* Can the graph of this checkpoint run, and which layers does it know? Fills item->calibrated; keeps in float what a method cannot reach. */
 pare_status pare_calibrate_plan(pare_ctx *ctx, pare_plan *plan, const pare_weights *weights, pare_err *err);
 /* What calibration is going to take; preflight.c. */

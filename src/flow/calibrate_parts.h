@@ -17,6 +17,15 @@ typedef struct calibrate_fold {
     const pare_walk_site *site;
 } calibrate_fold;
 
+/* Keys and values of one cache, while texts go through it. */
+typedef struct calibrate_cache {
+    bool done;
+    int64_t ranges;
+    pare_collect **at;          /* [2 * ranges]: keys, values */
+    float *divisor;             /* [columns of the values] or NULL */
+    float *rows; int64_t room;  /* of one head */
+} calibrate_cache;
+
 typedef struct calibrate {
     pare_ctx *ctx;
     pare_plan *plan;
@@ -31,6 +40,7 @@ typedef struct calibrate {
     pare_folds found[2];        /* of encoder and whole */
     PARE_VEC(calibrate_fold) folds;
     uint8_t *done;              /* [items] */
+    calibrate_cache *caches;    /* [plan->n_caches] */
     double forward, statistics, method; /* seconds */
     uint64_t done_weights, all_weights;
 } calibrate;
@@ -52,6 +62,13 @@ pare_status calibrate_measure(calibrate *c, pare_preflight *out, pare_err *err);
 pare_status calibrate_move(calibrate *c, int stream, pare_err *err);
 int64_t calibrate_wanted_rows(int64_t cols);                            /* an expert with fewer is starved */
 uint64_t calibrate_expert_bytes(const pare_quantize_options *options);  /* of statistics side by side */
+
+/* calibrate_kv.c: what is in the store already; a walk's `keys`; what the last piece showed; everything known?; end */
+pare_status calibrate_kv_begin(calibrate *c, pare_err *err);
+pare_status calibrate_see_keys(void *user, int stream, const pare_gnode *node, int64_t text, const float *k, const float *v, int64_t n, pare_err *err);
+pare_status calibrate_kv_choose(calibrate *c, pare_err *err);
+bool calibrate_kv_done(const calibrate *c);
+void calibrate_kv_end(calibrate *c);
 
 /* calibrate_folds.c: which folds count; where the walk shows them; all those of a site's layer; end. */
 pare_status calibrate_folds_begin(calibrate *c, pare_err *err);

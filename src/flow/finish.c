@@ -98,7 +98,7 @@ static pare_status layout_job(const pare_finish *f, job_lists *out, pare_err *er
     kept = quantized + n;
     schemes = (void *)(kept + n);
     out->job = (pare_layout_job){.scheme = &plan->scheme, .model_dtype = plan->model_dtype, .quantized = quantized, .schemes = schemes,
-                                 .shapes = (const int64_t(*)[2])shapes, .kept = kept,
+                                 .shapes = (const int64_t(*)[2])shapes, .kept = kept, .kv = plan->kv,
                                  .config = f->weights->store->config ? pare_jdoc_root(f->weights->store->config) : NULL};
     for (int64_t i = 0; i < plan->n_items; i++) {
         const pare_plan_item *item = &plan->items[i];
@@ -302,6 +302,14 @@ static void put_calibration(pare_json *j, const pare_calibration_texts *t) {
     pare_json_end(j);
 }
 
+static void put_kv_cache(pare_json *j, const pare_plan *plan) {
+    if (!plan->n_caches) return;
+    pare_json_object(j, "kv_cache");
+    pare_json_text(j, "dtype", pare_dtype_get_info(plan->kv.dtype)->name);
+    for (int i = 0; i < plan->kv_params.n; i++) pare_json_text(j, plan->kv_params.table[i].name, plan->kv_params.text[i]);
+    pare_json_end(j);
+}
+
 static void put_folds(pare_json *j, const pare_plan *plan) {
     if (!plan->folds.n) return;
     pare_json_array(j, "folds");
@@ -324,11 +332,11 @@ static void put_folds(pare_json *j, const pare_plan *plan) {
 }
 
 static void put_item(pare_json *j, const pare_plan *plan, const pare_plan_item *item) {
-    static const char *const actions[] = {"", "keep", "cast", "quantize", "tied"};
+    static const char *const actions[] = {"", "keep", "cast", "quantize", "tied", "add"};
     pare_error e;
     pare_json_object(j, NULL);
     pare_json_text(j, "name", item->name);
-    pare_json_text(j, "action", actions[item->action]);
+    pare_json_text(j, "action", item->action == PARE_ACTION_DROP && !item->tied_to ? "drop" : actions[item->action]);
     if (item->action == PARE_ACTION_QUANTIZE) {
         pare_error_finish(&item->error, item->rows * item->cols, &e);
         pare_json_text(j, "scheme", item->scheme.name);
@@ -391,6 +399,7 @@ static pare_status write_manifest(finish_state *s, pare_err *err) {
     pare_json_text(j, "plan", s->f->plan_hash);
     put_options(j, s->f->options);
     put_calibration(j, plan->texts);
+    put_kv_cache(j, plan);
     put_folds(j, plan);
     put_files(j, s);
     pare_json_object(j, "totals");

@@ -46,17 +46,19 @@ const pare_rule *pare_recipe_match(const pare_recipe *recipe, const char *tensor
 /* What a method said about a layer that was calibrated. */
 typedef struct pare_work_record { double loss, damping; int64_t retries, dead, tokens; char note[200]; } pare_work_record;
 
-typedef enum pare_action { PARE_ACTION_KEEP = 1, PARE_ACTION_CAST, PARE_ACTION_QUANTIZE, PARE_ACTION_DROP /* tied copy */ } pare_action;
+typedef enum pare_action { PARE_ACTION_KEEP = 1, PARE_ACTION_CAST, PARE_ACTION_QUANTIZE, PARE_ACTION_DROP /* tied copy, or without a meaning in the output */,
+                           PARE_ACTION_ADD /* made by calibration: a scale of the key/value cache */ } pare_action;
 
 typedef struct pare_plan_item {
-    int64_t weight;             /* index into pare_weights */
+    int64_t weight;             /* index into pare_weights; ADD: -1 */
     const char *name, *module;  /* module: name without ".weight" */
     pare_action action;
     pare_role role;
     pare_dtype dtype;           /* KEEP, CAST: output dtype */
     pare_scheme scheme;         /* QUANTIZE */
     const pare_method *method;
-    const char *tied_to;        /* DROP: name of the tensor that is written */
+    const char *tied_to;        /* DROP: name of the tensor that is written; NULL = none is */
+    float *value;               /* ADD: [elements] */
     char reason[160];           /* why kept, or what was changed ("group 128 does not divide 172: channel") */
     pare_part parts[PARE_MAX_PARTS];
     int n_parts;
@@ -83,6 +85,9 @@ typedef struct pare_plan_fold {
 
 /* A method with the options that the job gives it. */
 typedef struct pare_plan_method { const pare_method *method; pare_params params; } pare_plan_method;
+
+/* Scales of one key/value cache of the graph, those of its items: keys and values [ranges]; 0 ranges: none are made (cross-attention). */
+typedef struct pare_plan_cache { int64_t ranges; float *value[2]; } pare_plan_cache;
 
 typedef struct pare_plan_spec { int64_t item; int part; } pare_plan_spec; /* who owns an output tensor */
 
@@ -115,6 +120,9 @@ typedef struct pare_plan {
     PARE_VEC(pare_plan_method) methods;
     int64_t calibrated;             /* items that go through the walk; 0 = no calibration */
     PARE_VEC(pare_plan_fold) folds;
+    pare_kvscheme kv;               /* of the key/value cache; dtype NONE = left alone */
+    pare_params kv_params;
+    pare_plan_cache *caches; int64_t n_caches; /* as the graph's; 0 = no scales are made */
     const struct pare_calibration_texts *texts; /* of the run */
     const struct pare_workstore *work;
 } pare_plan;

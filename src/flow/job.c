@@ -197,7 +197,7 @@ out:
 /* Layers that look at activations are made first, into the work store; the stream takes them from there. */
 static pare_status calibrate(job *j, pare_err *err) {
     pare_status st;
-    if (!j->plan->calibrated) return PARE_OK;
+    if (!j->plan->calibrated && !j->plan->n_caches) return PARE_OK;
     if ((st = pare_workstore_open(j->paths.partial, j->options->resume, &j->work, err)) != PARE_OK) return st;
     j->plan->work = j->work;
     return pare_calibrate_run(j->ctx, j->plan, j->weights, j->texts, j->options, j->work, err);
@@ -278,7 +278,7 @@ static pare_status run(pare_ctx *ctx, pare_plan_kind kind, const char *command, 
     if (!options->dry_run) PARE_TRY(check_output(&j.paths, options, model, err));
     PARE_TRY(open_input(&j, model, err));
     PARE_TRY(pare_plan_new(ctx, kind, j.weights, options, &j.plan, err));
-    if (j.plan->calibrated) PARE_TRY(look_ahead(&j, err));
+    if (j.plan->calibrated || j.plan->n_caches) PARE_TRY(look_ahead(&j, err));
     else if (options->calibration || options->samples || options->seq_len || options->no_bos)
         pare_log(ctx, PARE_LOG_WARNING, "--calibration, --samples, --seq-len and --no-bos have no effect here: no method of this plan looks at activations");
     j.plan->texts = j.texts;

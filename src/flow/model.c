@@ -48,6 +48,7 @@ static void fill_info(pare_model *m) {
     m->info.container = m->store->format->name;
     m->info.architecture = architecture_of(config);
     m->info.layout = m->weights->layout ? m->weights->layout->name : m->weights->unread;
+    m->info.kv_cache = m->weights->kv.dtype == PARE_I8 ? "int8" : m->weights->kv.dtype == PARE_F8_E4M3FN ? "float8" : NULL;
     m->info.config_json = m->store->config_text;
     m->info.tied_embeddings = pare_j_bool(pare_j_get(config, "tie_word_embeddings"), false);
     m->info.tensors = m->weights->n;

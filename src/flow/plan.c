@@ -22,6 +22,7 @@ typedef struct plan_choice {
     pare_params params;
     pare_dtype cast;             /* PARE_DTYPE_NONE = as stored */
     bool has_config;
+    bool none;                   /* --scheme none: weights stay; what --kv-cache asks for is done */
     pare_err refusal;            /* first refusal of the layout, for the case that nothing is left */
 } plan_choice;
 
@@ -107,6 +108,13 @@ const pare_params *pare_plan_params(const pare_plan *plan, const pare_method *me
 
 static pare_status read_scheme(plan_choice *c, pare_err *err) {
     const pare_quantize_options *o = c->options;
+    c->none = o->scheme_name && pare_str_same_nocase(o->scheme_name, "none");
+    if (c->none) {
+        if (o->recipe || o->method || o->n_only) return pare_fail(err, PARE_ERR_USAGE, "--scheme none leaves all weights as they are: no --method, --only or --recipe with it");
+        pare_scheme_init(&c->scheme);
+        pare_print(c->scheme.name, sizeof c->scheme.name, "none");
+        return PARE_OK;
+    }
     if (o->scheme_name) return pare_scheme_parse(o->scheme_name, &c->scheme, err);
     if (o->scheme.bits > 0) {
         c->scheme = o->scheme;
@@ -246,11 +254,17 @@ static pare_status decide(plan_choice *c, pare_plan *plan, pare_plan_item *item,
         snprintf(item->reason, sizeof item->reason, "tied to %.140s", item->tied_to);
         return PARE_OK;
     }
+    if (w->kv_scale) {
+        item->action = PARE_ACTION_DROP;
+        snprintf(item->reason, sizeof item->reason, "scale of the key/value cache: goes with the quantization_config that explains it");
+        return PARE_OK;
+    }
     if (c->kind == PARE_PLAN_CONVERT && w->layout) {
         pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: is quantized (%s), convert changes float checkpoints only", item->name, w->layout->name);
         return pare_hint(err, "pare dequantize");
     }
     if (c->kind != PARE_PLAN_QUANTIZE) return keep(c, item, w, ""), PARE_OK;
+    if (c->none) return keep(c, item, w, "--scheme none"), PARE_OK;
     if (rule && strcmp(rule->action, "keep") == 0) {
         snprintf(reason, sizeof reason, "kept by recipe rule '%.120s'", rule->match);
         return keep(c, item, w, reason), PARE_OK;
@@ -328,7 +342,7 @@ static pare_status warn_mixed(pare_plan *plan, pare_err *err) {
 static void prefer_embedding(pare_plan *plan) {
     for (int64_t i = 0; i < plan->n_items; i++) {
         pare_plan_item *alias = &plan->items[i], *head = NULL;
-        if (alias->action != PARE_ACTION_DROP || alias->role != PARE_ROLE_EMBEDDING) continue;
+        if (alias->action != PARE_ACTION_DROP || !alias->tied_to || alias->role != PARE_ROLE_EMBEDDING) continue;
         for (int64_t k = 0; k < plan->n_items && !head; k++)
             if (strcmp(plan->items[k].name, alias->tied_to) == 0) head = &plan->items[k];
         if (!head || head->role != PARE_ROLE_HEAD || (head->action != PARE_ACTION_KEEP && head->action != PARE_ACTION_CAST)) continue;
@@ -351,7 +365,8 @@ static pare_status check_outcome(const plan_choice *c, pare_plan *plan, pare_err
         plan->kept += plan->items[i].action == PARE_ACTION_KEEP || plan->items[i].action == PARE_ACTION_CAST;
         plan->input_bytes += plan->items[i].in_bytes;
     }
-    if (c->kind != PARE_PLAN_QUANTIZE || plan->quantized > 0) return PARE_OK;
+    if (c->kind != PARE_PLAN_QUANTIZE || plan->quantized > 0 || (c->none && plan->n_caches)) return PARE_OK;
+    if (c->none) return pare_fail(err, PARE_ERR_USAGE, "--scheme none without --kv-cache: nothing to do");
     if (c->refusal.code != PARE_OK) {
         if (err) *err = c->refusal;
         return pare_context(err, c->refusal.code, "nothing left to quantize");
@@ -412,6 +427,7 @@ pare_status pare_plan_new(pare_ctx *ctx, pare_plan_kind kind, const pare_weights
         PARE_TRY(decide(&c, plan, item, &weights->at[i], err));
     }
     prefer_embedding(plan);
+    if (kind == PARE_PLAN_QUANTIZE) PARE_TRY(pare_kv_plan(plan, weights, options->kv_cache, err));
     PARE_TRY(pare_calibrate_plan(ctx, plan, weights, err));
     PARE_TRY(warn_mixed(plan, err));
     PARE_TRY(check_outcome(&c, plan, err));
@@ -439,6 +455,7 @@ void pare_plan_free(pare_plan *plan) {
     PARE_VEC_CLEAR(&plan->warnings);
     for (size_t i = 0; i < plan->methods.n; i++) pare_params_clear(&plan->methods.at[i].params);
     PARE_VEC_CLEAR(&plan->methods);
+    pare_params_clear(&plan->kv_params);
     PARE_VEC_CLEAR(&plan->folds);
     pare_arena_clear(&plan->arena);
     pare_dealloc(plan);
@@ -454,7 +471,7 @@ static void shape_text(const pare_plan_item *item, char out[96]) {
 }
 
 pare_status pare_plan_table(const pare_plan *plan, pare_table **out, pare_err *err) {
-    static const char *const actions[] = {"", "keep", "cast", "quantize", "tied"};
+    static const char *const actions[] = {"", "keep", "cast", "quantize", "tied", "add"};
     static const struct { const char *key, *title; pare_cell_type type; } columns[] = {
         {"name", "tensor", PARE_CELL_TEXT}, {"shape", "shape", PARE_CELL_TEXT}, {"action", "action", PARE_CELL_TEXT},
         {"scheme", "scheme or dtype", PARE_CELL_TEXT}, {"in_bytes", "from", PARE_CELL_BYTES}, {"out_bytes", "to", PARE_CELL_BYTES},
@@ -472,7 +489,7 @@ pare_status pare_plan_table(const pare_plan *plan, pare_table **out, pare_err *e
         char shape[96];
         shape_text(item, shape);
         PARE_TRY(pare_table_text(t, "shape", shape, err));
-        PARE_TRY(pare_table_text(t, "action", actions[item->action], err));
+        PARE_TRY(pare_table_text(t, "action", item->action == PARE_ACTION_DROP && !item->tied_to ? "drop" : actions[item->action], err));
         PARE_TRY(pare_table_text(t, "scheme", item->action == PARE_ACTION_QUANTIZE ? item->scheme.name : d ? d->name : "", err));
         pare_table_int(t, "in_bytes", (int64_t)item->in_bytes);
         pare_table_int(t, "out_bytes", (int64_t)item->out_bytes);
@@ -502,6 +519,7 @@ pare_status pare_plan_fingerprint(const pare_plan *plan, const pare_weights *wei
     pare_str_printf(&s, "pare %s %s %s seed %llu nonfinite %d\n", pare_version(), plan->layout ? plan->layout->name : "-", plan->container->name,
                     (unsigned long long)options->seed, options->allow_nonfinite);
     for (size_t i = 0; i < options->n_set; i++) pare_str_printf(&s, "set %s\n", options->set[i]);
+    if (options->kv_cache) pare_str_printf(&s, "kv-cache %s\n", options->kv_cache);
     if (plan->texts) pare_str_printf(&s, "calibration %s %lld %lld\n", plan->texts->hash, (long long)plan->texts->n, (long long)plan->texts->tokens);
     for (int f = 0; f < weights->store->n_files; f++) {
         const pare_store_file *file = &weights->store->files[f];

@@ -32,6 +32,7 @@ static site_cost cost_of(const calibrate *c, const pare_walk_site *site, double 
     double macs = 0;
     for (int i = 0; i < site->n_readers; i++) {
         const pare_plan_item *item = calibrate_item(c->plan, c->weights, site->graph, site->readers[i].weight);
+        if (!item->calibrated) continue; /* only a cut */
         const pare_needs own = calibrate_needs(c->plan, item);
         const uint64_t bytes = (uint64_t)item->rows * (uint64_t)item->cols * 9 + (own & PARE_NEEDS_HESSIAN ? (uint64_t)(8 * square) : 0);
         needs |= own;
@@ -73,7 +74,7 @@ static uint64_t widest_block(const calibrate *c, const pare_walk *w)
         if (i == 0 || sites[i].piece != sites[i - 1].piece) sum = 0;
         for (int k = 0; k < sites[i].n_readers; k++) {
             const pare_plan_item *item = calibrate_item(c->plan, c->weights, sites[i].graph, sites[i].readers[k].weight);
-            sum += (uint64_t)item->rows * (uint64_t)item->cols * sizeof(float);
+            sum += !item->calibrated ? 0 : (uint64_t)item->rows * (uint64_t)item->cols * sizeof(float);
         }
         if (sum > most) most = sum;
     }

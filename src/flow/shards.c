@@ -20,7 +20,7 @@ pare_status pare_plan_metadata(pare_plan *plan, int shard, pare_kv **kv, int *n,
     (*kv)[(*n)++] = pt_metadata[0];
     for (int64_t i = 0; i < plan->n_items; i++) {
         const pare_plan_item *item = &plan->items[i];
-        if (item->action != PARE_ACTION_DROP) continue;
+        if (item->action != PARE_ACTION_DROP || !item->tied_to) continue;
         for (int64_t s = 0; s < plan->shards[shard].n; s++)
             if (strcmp(plan->shards[shard].specs[s].name, item->tied_to) == 0) (*kv)[(*n)++] = (pare_kv){item->name, item->tied_to};
     }

@@ -510,13 +510,22 @@ static pare_status emit_quantized(pare_stream *s, const pare_plan_step *step, co
     return st;
 }
 
+static pare_status emit_added(pare_stream *s, const pare_plan_item *item, pare_err *err) {
+    const size_t bytes = pare_dtype_bytes(item->dtype, (uint64_t)item->rows);
+    uint8_t *at;
+    pare_status st = pare_stream_buffer(s, bytes, &at, err);
+    if (st == PARE_OK) st = rows_from_f32(s->ctx->kernels, item->dtype, item->value, item->rows, at, err);
+    return st == PARE_OK ? pare_stream_emit(s, &(pare_emission){.at = {{at, bytes}}, .n = 1}, err) : st;
+}
+
 pare_status pare_stream_step(pare_stream *s, const pare_plan_step *step, pare_err *err) {
     const pare_plan_item *item = &s->plan->items[step->item];
-    const pare_weight *w = &s->weights->at[item->weight];
+    const pare_weight *w = item->weight >= 0 ? &s->weights->at[item->weight] : NULL;
     switch (item->action) {
     case PARE_ACTION_KEEP: return is_folded(item) ? emit_cast(s, item, w, err) : emit_stored(s, item, w, err);
     case PARE_ACTION_CAST: return emit_cast(s, item, w, err);
     case PARE_ACTION_QUANTIZE: return emit_quantized(s, step, w, err);
+    case PARE_ACTION_ADD: return emit_added(s, item, err);
     case PARE_ACTION_DROP: break;
     }
     return PARE_OK;

@@ -30,6 +30,11 @@ typedef struct pare_walk_options {
     bool plan_only;               /* no memory for texts or states: for questions alone */
     /* Is it a layer whose inputs are wanted? NULL: every PARE_GW_LINEAR. */
     bool (*wanted)(void *user, const pare_graph *g, pare_gw w);
+    /*
+     * Keys and values [n, columns] of one text, as attention is about to cache them, in every stream; text after text inside a piece. Not those of
+     * cross-attention. NULL: nobody looks.
+     */
+    pare_status (*keys)(void *user, int stream, const pare_gnode *node, int64_t text, const float *k, const float *v, int64_t n, pare_err *err);
     void *user;
 } pare_walk_options;
 

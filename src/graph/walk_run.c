@@ -121,11 +121,23 @@ static pare_status set_text(pare_walk *w, int graph, int stream, int64_t text, p
     return pare_engine_set_text(x->e, ids, t->n, err);
 }
 
-static pare_status run_steps(pare_walk *w, const walk_piece *p, int64_t n, pare_err *err)
+static pare_status show_keys(pare_walk *w, const pare_engine *e, const pare_gnode *node, int stream, int64_t text, pare_err *err)
+{
+    const pare_attention *a = node->op == &pare_gop_attention ? node->attr : NULL;
+    if (!w->options.keys || !a || a->cross || a->cache < 0) return PARE_OK;
+    return w->options.keys(w->options.user, stream, node, text, pare_x_value(&e->x, node->in[1]), pare_x_value(&e->x, node->in[2]), pare_x_rows(&e->x, node->in[1]), err);
+}
+
+/* stream -1: nobody looks at keys. */
+static pare_status run_steps(pare_walk *w, const walk_piece *p, int64_t n, int stream, int64_t text, pare_err *err)
 {
     pare_engine *e = w->graphs[p->graph].e;
     pare_status st = PARE_OK;
-    for (int64_t i = p->first; i < p->first + n && st == PARE_OK; i++) st = pare_engine_run_step(e, &e->steps.at[i], 0, err);
+    for (int64_t i = p->first; i < p->first + n && st == PARE_OK; i++) {
+        const pare_estep *s = &e->steps.at[i];
+        if (stream >= 0) st = show_keys(w, e, &e->graph->nodes.at[s->node], stream, text, err);
+        if (st == PARE_OK) st = pare_engine_run_step(e, s, 0, err);
+    }
     return st;
 }
 
@@ -137,7 +149,7 @@ static pare_status run_text(pare_walk *w, int stream, int piece, int64_t text, p
     pare_status st = set_text(w, p->graph, stream, text, err);
     if (st != PARE_OK) return st;
     copy_state(w, p, state_of(w, stream, text), false);
-    if ((st = run_steps(w, p, p->n, err)) != PARE_OK) return st;
+    if ((st = run_steps(w, p, p->n, stream, text, err)) != PARE_OK) return st;
     if (next->graph == p->graph) copy_state(w, next, state_of(w, stream, text), true);
     else memcpy(memory_of(w, stream, text), pare_x_value(&x->e->x, x->g->hidden_out), value_bytes(&x->e->x, x->g->hidden_out));
     return PARE_OK;
@@ -211,7 +223,7 @@ pare_status pare_walk_observe(pare_walk *w, int stream, int32_t node, int stage,
     for (; s.text < w->n_texts; s.text++) {
         PARE_TRY(set_text(w, p.graph, stream, s.text, err));
         copy_state(w, &p, state_of(w, stream, s.text), false);
-        PARE_TRY(run_steps(w, &p, 1, err));
+        PARE_TRY(run_steps(w, &p, 1, -1, 0, err));
     }
 out:
     end_weights(w, &p);

@@ -44,6 +44,9 @@ pare_status pare_bind_no_orphans(const pare_bind *b, const char *const *suffixes
     } while (0)
 /* The quantization dictionary of a checkpoint; *doc is set when it came from a file of its own. config NULL: there is none. */
 pare_status pare_bind_find_config(pare_bind *b, pare_jdoc **doc, pare_err *err);
+/* What the configuration says of the key/value cache; and is this a name of its scales? kv_cache.c */
+void pare_bind_kv(pare_bind *b, pare_kvscheme *out);
+bool pare_kv_scale_name(const char *name);
 /* Integer under any of the given keys (NULL-terminated synonyms). */
 int64_t pare_bind_int(const pare_jval *config, const char *const *keys, int64_t or_else);
 

@@ -20,6 +20,7 @@
  *   mxfp4-pack-quantized   e2m1 in groups of 32; mxfp8-quantized  float8 in groups of 32
  *     X.weight_packed U8 [out, in/2] or X.weight F8_E4M3 [out, in], X.weight_scale U8 [out, in/32]: scale 2^(e - 127)
  *   static activations: X.input_scale T [1]
+ *   key/value cache: kv_cache.c; with nothing but that, no groups and the format "dense"
  *   W = (q - z) * s in the signed domain = (u - zero) * s in ours
  *
  * Invariants of what is written: groups divide in; scales are never [] nor [out]; no zero point in a symmetric scheme (vLLM
@@ -345,7 +346,7 @@ static void put_activations(pare_json *out, const pare_scheme *s)
     pare_json_end(out);
 }
 
-/* First module of each distinct scheme; at most 64 groups. */
+/* First module of each distinct scheme; at most 64 groups. None: nothing but the key/value cache. */
 enum { MAX_GROUPS = 64 };
 static int distinct(const pare_layout_job *job, const pare_scheme **out)
 {
@@ -355,7 +356,6 @@ static int distinct(const pare_layout_job *job, const pare_scheme **out)
         while (g < n && !same_group(out[g], job->schemes[i])) g++;
         if (g == n && n < MAX_GROUPS) out[n++] = job->schemes[i];
     }
-    if (!n) out[n++] = job->scheme;
     return n;
 }
 
@@ -377,10 +377,26 @@ static void put_group(const pare_layout_job *job, const pare_scheme *s, int inde
     pare_json_end(out);
 }
 
+static void put_kv(pare_json *out, const pare_kvscheme *kv)
+{
+    if (kv->dtype == PARE_DTYPE_NONE) {
+        pare_json_null(out, "kv_cache_scheme");
+        return;
+    }
+    pare_json_object(out, "kv_cache_scheme");
+    pare_json_bool(out, "dynamic", false);
+    pare_json_null(out, "group_size");
+    pare_json_int(out, "num_bits", 8);
+    pare_json_text(out, "strategy", kv->per_head ? "attn_head" : "tensor");
+    pare_json_bool(out, "symmetric", true);
+    pare_json_text(out, "type", kv->dtype == PARE_I8 ? "int" : "float");
+    pare_json_end(out);
+}
+
 static pare_status config(const pare_layout_job *job, pare_json *out, pare_err *err)
 {
     const pare_scheme *groups[MAX_GROUPS];
-    int n = distinct(job, groups), format = pare_ct_format(groups[0]);
+    int n = distinct(job, groups), format = n ? pare_ct_format(groups[0]) : PARE_CT_PACK;
     bool mixed = false;
     for (int64_t i = 0; i < job->n_quantized; i++) {
         int g = 0;
@@ -393,13 +409,13 @@ static pare_status config(const pare_layout_job *job, pare_json *out, pare_err *
         mixed |= pare_ct_format(groups[g]) != format;
     }
     pare_json_end(out);
-    pare_json_text(out, "format", mixed ? "mixed-precision" : format_name(format));
+    pare_json_text(out, "format", !n ? "dense" : mixed ? "mixed-precision" : format_name(format));
     pare_json_null(out, "global_compression_ratio");
     pare_json_array(out, "ignore");
     for (int64_t i = 0; i < job->n_kept; i++) pare_json_text(out, NULL, job->kept[i]);
     if (pare_layout_silent_head(job)) pare_json_text(out, NULL, "lm_head");
     pare_json_end(out);
-    pare_json_null(out, "kv_cache_scheme");
+    put_kv(out, &job->kv);
     pare_json_text(out, "quant_method", "compressed-tensors");
     pare_json_text(out, "quantization_status", "compressed");
     pare_json_object(out, "sparsity_config");
@@ -417,6 +433,7 @@ const pare_layout pare_layout_compressed_tensors = {
     .packing = "P1 along in; zero points P1 along out; 8-bit forms one byte a code",
     .schemes = "int 1-8, float8; sym asym; tensor channel group, tiles for float8; NVFP4 MXFP4 MXFP8; activations in float, "
                "per token, static, per group",
+    .kv_cache = true,
     .check = check, .parts = parts, .pack = pack, .config = config,
     .bind = pare_ct_bind, .read = pare_ct_read, .view = pare_ct_view,
 };

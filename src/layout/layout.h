@@ -15,6 +15,9 @@
 #define PARE_MAX_PARTS 24
 
 /* ------------------------------------------------------------------------------------------------------------ reading */
+/* How keys and values are kept at run time, with static scales from the checkpoint; kv_cache.c. dtype: i8 or f8_e4m3fn; NONE = nothing is said. */
+typedef struct pare_kvscheme { pare_dtype dtype; bool per_head; } pare_kvscheme;
+
 /* One logical weight of a checkpoint: a plain tensor or a quantized layer made of parts. */
 typedef struct pare_weight {
     const char *name;              /* "model.layers.0.mlp.up_proj.weight" */
@@ -29,6 +32,7 @@ typedef struct pare_weight {
     int64_t info[4];               /* the layout's own small numbers (e.g. checkpoint_format v1/v2, group size) */
     uint64_t bytes;                /* stored bytes, all parts (an alias repeats its target's) */
     int64_t alias_of;              /* index of the earlier-named weight whose storage this one is, -1 = none */
+    bool kv_scale;                 /* a scale of the key/value cache: has a meaning under pare_weights.kv only */
 } pare_weight;
 
 typedef struct pare_weights {
@@ -36,6 +40,7 @@ typedef struct pare_weights {
     const struct pare_kernels *kernels;
     const struct pare_layout *layout; /* main layout found, or NULL */
     const char *unread;            /* quantization that config.json declares and pare cannot read ("hqq"), or NULL: its parts appear as plain tensors */
+    pare_kvscheme kv;
     pare_weight *at; int64_t n;    /* in store order of the first part; aliases that only metadata names come last */
     pare_arena arena;
     struct pare_weight_index *index;
@@ -48,6 +53,8 @@ typedef struct pare_weights {
 pare_status pare_weights_new(pare_ctx *ctx, pare_store *store, pare_weights **out, pare_err *err);
 void pare_weights_free(pare_weights *w);
 int64_t pare_weights_find(const pare_weights *w, const char *name);
+/* kv.dtype given: the scales [heads] of an attention module ("model.layers.0.self_attn"); one for all is repeated. */
+pare_status pare_weights_kv_scales(const pare_weights *w, const char *module, int64_t heads, float *k, float *v, pare_err *err);
 /*
  * prepare makes the bytes of all parts of a weight available (materializes what cannot be mapped, checks checksums); after it
  * the two functions below may read that weight from several threads until release. Without prepare: one thread.
@@ -119,6 +126,7 @@ typedef struct pare_layout_job {    /* what a layout may want to know of the who
     const pare_scheme *const *schemes;                     /* scheme of each quantized module, as check() left it */
     const int64_t (*shapes)[2];                            /* [out, in] of each quantized module; NULL = unknown */
     const char *const *kept; int64_t n_kept;               /* linear modules left in float */
+    pare_kvscheme kv;               /* scales of the key/value cache are written, too; dtype NONE = none */
     const pare_jval *config;        /* model's config.json, or NULL */
 } pare_layout_job;
 
@@ -133,6 +141,7 @@ typedef struct pare_layout {
     bool (*claims)(const pare_scheme *scheme); /* is it the one to take for this scheme when no layout was asked for? NULL = never */
     bool one_scheme;                /* loaders take one scheme for a whole checkpoint (AWQ and GPTQ: one group size) */
     bool convolutions;              /* loaders take quantized convolution weights, not only dense ones */
+    bool kv_cache;                  /* config() can say how keys and values are kept: the flow writes A.k_scale and A.v_scale beside the layers */
     /* ---- writing (all NULL: read-only layout) */
     /*
      * Sets what the layout fixes (scale dtype, group size, zero_min) and refuses what it cannot store: PARE_ERR_UNSUPPORTED

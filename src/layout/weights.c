@@ -88,6 +88,7 @@ static void join(pare_weights *w, pare_bind *b, int64_t *place)
         const pare_tensor *tensor = &b->store->tensors[t];
         if (layer < 0) {
             plain_weight(tensor, t, &w->at[w->n]);
+            w->at[w->n].kv_scale = w->kv.dtype != PARE_DTYPE_NONE && pare_kv_scale_name(tensor->name);
             b->owner[t] = w->n++;
         } else {
             if (place[layer] < 0) {
@@ -148,6 +149,7 @@ pare_status pare_weights_new(pare_ctx *ctx, pare_store *store, pare_weights **ou
     for (size_t i = 0; i < n; i++) b.owner[i] = -1;
     PARE_TRY(pare_bind_find_config(&b, &w->quant_doc, err));
     PARE_TRY(run_layouts(w, &b, err));
+    pare_bind_kv(&b, &w->kv);
     PARE_TRY(build(w, &b, err));
     *out = w;
     w = NULL;

@@ -14,15 +14,16 @@ static const char *option(const pare_params *p, const char *name, const char *or
     return or_else;
 }
 
-static float largest_code(const pare_scheme *s)
+/* What a scale is a part of: the largest float; half of all steps of integers. */
+static double steps_of(const pare_scheme *s)
 {
-    if (s->act_float) return s->act_bits == 4 ? 6.0f : 448.0f;
-    return (float)((1 << ((s->act_bits > 1 && s->act_bits < 9 ? s->act_bits : 8) - 1)) - 1);
+    if (s->act_float) return s->act_bits == 4 ? 6 : 448;
+    return ((1 << (s->act_bits > 1 && s->act_bits < 9 ? s->act_bits : 8)) - 1) / 2.0;
 }
 
-static double rounded(const pare_scheme *s, double x, double scale, double most)
+static double rounded(const pare_scheme *s, double x, double scale)
 {
-    const double v = x / scale > most ? most : x / scale;
+    const double most = floor(steps_of(s)), v = x / scale > most ? most : x / scale;
     return scale * (s->act_float ? (double)pare_round_to(s->act_bits == 4 ? PARE_F4_E2M1 : PARE_F8_E4M3FN, (float)v) : nearbyint(v));
 }
 
@@ -40,14 +41,14 @@ static double percentile(const pare_input_range *r, double part)
 /* Each bin stands for its middle. */
 static double least_error(const pare_scheme *s, const pare_input_range *r, double most)
 {
-    const double code = largest_code(s);
+    const double steps = steps_of(s);
     double best = INFINITY, at = most;
     for (int i = STEPS; i > 0; i--) {
-        const double t = most * i / STEPS, scale = t / code;
+        const double t = most * i / STEPS, scale = t / steps;
         double error = 0;
         for (int b = 0; b < PARE_RANGE_BINS; b++) {
             if (!r->bins[b]) continue;
-            const double x = (double)r->top * (b + 0.5) / PARE_RANGE_BINS, e = x - rounded(s, x, scale, code);
+            const double x = (double)r->top * (b + 0.5) / PARE_RANGE_BINS, e = x - rounded(s, x, scale);
             error += (double)r->bins[b] * e * e;
         }
         if (error < best) best = error, at = t;
@@ -69,6 +70,6 @@ float pare_act_scale(const pare_scheme *scheme, const pare_input_range *range, c
         t = percentile(range, part / 100);
     }
     if (!(t > 0) || t > most) t = most;
-    const float scale = (float)(t / largest_code(scheme));
+    const float scale = (float)(t / steps_of(scheme));
     return scale > 0 ? scale : 1e-30f;
 }

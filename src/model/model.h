@@ -82,6 +82,10 @@ pare_status pare_model_graph(const pare_jval *config, const char *where, const p
 pare_status pare_model_source(pare_ctx *ctx, const pare_weights *weights, pare_dtype dtype, pare_gsource *out, pare_err *err);
 /* The graph of a checkpoint: its config and what it holds. */
 pare_status pare_model_graph_of(const pare_weights *weights, pare_graph **out, pare_err *err);
+/* Module of a cached attention, "model.layers.0.self_attn"; false: no layer makes its keys. */
+bool pare_model_attention_name(const pare_graph *g, const pare_gnode *node, char out[256]);
+/* The checkpoint's scales of the key/value cache, if it has any, into the graph's caches; pare_model_graph_of() calls it. */
+pare_status pare_model_kv_scales(const pare_weights *weights, pare_graph *g, pare_err *err);
 /* Both, and the engine. dtype: float matrices are held in it (f32, f16, bf16); NONE = as stored, in place. */
 pare_status pare_model_engine(pare_ctx *ctx, const pare_weights *weights, pare_dtype dtype, const pare_engine_options *options, pare_engine **out, pare_err *err);
 /* Both, and a walk (graph/walk.h): float matrices as stored. */

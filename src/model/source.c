@@ -378,7 +378,12 @@ pare_status pare_model_graph_of(const pare_weights *weights, pare_graph **graph,
     if (!store->config) return pare_fail(err, PARE_ERR_FORMAT, "%s: there is no config.json beside it, and running a model needs its architecture", where);
     if (weights->unread)
         return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: quantized as %s, which this version does not read", where, weights->unread);
-    return pare_model_graph(pare_jdoc_root(store->config), "config.json", &names, graph, err);
+    pare_status st = pare_model_graph(pare_jdoc_root(store->config), "config.json", &names, graph, err);
+    if (st == PARE_OK && (st = pare_model_kv_scales(weights, *graph, err)) != PARE_OK) {
+        pare_graph_free(*graph);
+        *graph = NULL;
+    }
+    return st;
 }
 
 /* Graph and source of a checkpoint. */

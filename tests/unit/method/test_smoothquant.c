@@ -161,7 +161,7 @@ static void observers(void **state)
     static const char *const how[] = { "range=minmax", "range=percentile", "range=average", "range=mse" };
     const pare_method *rtn = pare_method_find("rtn");
     pare_scheme s = method_scheme("W8A8:static"), f = method_scheme("FP8");
-    pare_input_range r = { .min = -40, .max = 38, .top = 64, .average_max = 12.7f };
+    pare_input_range r = { .min = -40, .max = 38, .top = 64, .average_max = 12.75f };
     float scale[4];
     (void)state;
     for (int i = 0; i < 32; i++) r.bins[i] = 31;
@@ -174,12 +174,12 @@ static void observers(void **state)
         if (i == 0) assert_true(fabsf(pare_act_scale(&f, &r, &p) - 40.0f / 448) < 1e-7f);
         pare_params_clear(&p);
     }
-    assert_true(fabsf(scale[0] - 40.0f / 127) < 1e-6f);
-    assert_true(fabsf(scale[1] - 1.0f / 127) < 1e-6f);
+    assert_true(fabsf(scale[0] - 40.0f / 127.5f) < 1e-6f);
+    assert_true(fabsf(scale[1] - 1.0f / 127.5f) < 1e-6f);
     assert_true(fabsf(scale[2] - 0.1f) < 1e-6f);
     assert_true(scale[3] > 0.9f * scale[0]); /* cutting off ten values at 40 costs more than coarse steps for the rest */
     r.bins[1279] = 0; /* the extremes were seen, but so seldom that they do not matter */
-    assert_true(pare_act_scale(&s, &r, NULL) < 2.0f / 127);
+    assert_true(pare_act_scale(&s, &r, NULL) < 2.0f / 127.5f);
     memset(&r, 0, sizeof r);
     assert_true(pare_act_scale(&s, &r, NULL) == 1.0f); /* nothing but 0: any scale that can be stored */
 }
