@@ -10,9 +10,9 @@
  *   t = |e| / s;  W_e = sign(e) s max(0, t - t^(p-1) / beta)            the shrinkage of |.|^p
  *   s, z = least squares of W - W_e against u                           hqq itself keeps s and takes z = mean(u - (W - W_e) / s)
  *
- * hqq measures e in units of the weights, where W_e is 0 for all that occur; here it is in steps. The start is the pair of least squared error
- * (quantizer `zero` with a search); hqq's own result is computed, too, and the pair with the least sum of |e|^p is kept among those whose squared error
- * is not above hqq's.
+ * hqq measures e in units of the weights, where W_e is 0 for all that occur; here it is in steps. The pair of least squared error (quantizer `zero` with a
+ * search) is kept where hqq's own result has no smaller sum of |e|^p; else the first pair of the turns for which that holds. So neither measure is
+ * above hqq's, and of all that is left squared errors are what whole models are sensitive to: lowering sum |e|^p further raised their KL divergence.
  *
  * Float zero points (layout hqq): groups along a row (axis 1, as rows stream by) or across the tensor (axis 0). Whole zero points: the quantizer's search of the
  * least squared error; there a sum of |e|^0.7 is bought with half as much squared error again.
@@ -104,36 +104,35 @@ static bool original(const solver *s, const float *x, int64_t n, pair *out)
     return true;
 }
 
-/* Half-quadratic turns from *q on; the best by the measure whose squared error is at most `most`. */
-static void refine(const solver *s, const float *x, int64_t n, double most, pair *q)
+/* Half-quadratic turns from `from` on, until a pair whose measure is at most `most`: *q becomes it if its squared error is less. */
+static void refine(const solver *s, const float *x, int64_t n, pair from, double most, pair *q)
 {
-    pair now = *q;
     float beta = BETA;
-    int worse = 0;
-    for (int turn = 0; turn < TURNS && worse < 3; turn++, beta *= KAPPA) {
+    for (int turn = 0; turn < TURNS; turn++, beta *= KAPPA) {
         pare_zero_sums a;
         pair next;
-        s->k->hqq_sums(x, n, now.scale, now.zero, s->umax, beta, s->p, &a);
+        s->k->hqq_sums(x, n, from.scale, from.zero, s->umax, beta, s->p, &a);
         const double spread = a.w * a.uu - a.u * a.u, slope = spread > 0.0 ? (a.w * a.xu - a.x * a.u) / spread : 0.0;
         if (!(slope > 0.0) || !pair_store(s, slope, (a.u - a.x / slope) / a.w, &next)) return;
-        if (next.scale == now.scale && next.zero == now.zero) return;
+        if (next.scale == from.scale && next.zero == from.zero) return;
         measure(s, x, n, &next);
-        now = next;
-        worse++;
-        if (next.lp < q->lp && next.sse <= most) *q = next, worse = 0;
+        from = next;
+        if (next.lp > most) continue;
+        if (next.sse < q->sse) *q = next;
+        return; /* later turns lower the measure and raise the squared error */
     }
 }
 
 static pare_status solve(const solver *s, const float *x, int64_t n, float *scale, float *zero, pare_err *err)
 {
     const pare_rounder r = {.k = s->k, .scheme = &s->search, .global = 1.0f};
-    pair best, first;
+    pair best, start;
     const pare_status st = pare_rounder_find(&r, x, 1, n, n, NULL, scale, zero, err);
-    if (st != PARE_OK || n < 2 || !original(s, x, n, &first)) return st; /* one value: it is exact */
-    best = (pair){.scale = *scale, .zero = *zero};
-    measure(s, x, n, &best);
-    if (first.lp < best.lp || first.sse < best.sse) best = first;
-    refine(s, x, n, first.sse, &best);
+    if (st != PARE_OK || n < 2 || !original(s, x, n, &best)) return st; /* one value: it is exact */
+    start = (pair){.scale = *scale, .zero = *zero};
+    measure(s, x, n, &start);
+    if (start.lp <= best.lp && start.sse <= best.sse) return PARE_OK;
+    refine(s, x, n, start, best.lp, &best);
     *scale = best.scale;
     *zero = best.zero;
     return PARE_OK;
