@@ -127,9 +127,11 @@ pare_status calibrate_restore(calibrate *c, pare_plan_item *item, bool *found, p
 /* -------------------------------------------------------------------------------------------------------------- rounding */
 
 /* A method must give what the plan has room for. */
-static pare_status check_result(const pare_plan_item *item, const pare_qtensor *q, pare_err *err)
+static pare_status check_result(const pare_plan *plan, const pare_plan_item *item, const pare_qtensor *q, pare_err *err)
 {
     const pare_scheme *a = &item->scheme, *b = q ? &q->scheme : NULL;
+    if (q && q->g_idx && !pare_plan_moves_groups(plan, item))
+        return pare_fail(err, PARE_ERR_DATA, "%s: method %s put columns into groups of their own order, which the plan has no room for", item->name, item->method->name);
     if (q && q->grid.ndim == 2 && q->grid.shape[0] == item->rows && q->grid.shape[1] == item->cols && a->kind == b->kind && a->bits == b->bits &&
         a->symmetric == b->symmetric && a->granularity == b->granularity && a->group_size == b->group_size && a->float_zero == b->float_zero && a->nested == b->nested)
         return PARE_OK;
@@ -142,9 +144,7 @@ static pare_status round_layer(calibrate *c, const pare_plan_item *item, float *
                                  .rows = item->rows, .cols = item->cols, .w = w, .stats = stats };
     *r = (pare_layer_result){ .loss = NAN };
     const pare_status st = pare_method_apply(c->ctx, item->method, &job, r, err);
-    if (st == PARE_OK && r->q->g_idx) /* layouts write column / group: another order would be lost without a word */
-        return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: method %s put its columns into groups of their own order (g_idx), which no layout of this version writes", item->name, item->method->name);
-    return st == PARE_OK ? check_result(item, r->q, err) : st;
+    return st == PARE_OK ? check_result(c->plan, item, r->q, err) : st;
 }
 
 pare_status calibrate_layer(calibrate *c, pare_plan_item *item, const pare_stats *stats, const char *remark, pare_err *err)

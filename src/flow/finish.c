@@ -107,6 +107,7 @@ static pare_status layout_job(const pare_finish *f, job_lists *out, pare_err *er
             const int64_t q = out->job.n_quantized++;
             quantized[q] = item->module;
             schemes[q] = &item->scheme;
+            out->job.g_idx = out->job.g_idx || pare_plan_moves_groups(plan, item);
             shapes[q][0] = item->rows;
             shapes[q][1] = item->cols;
         } else if (matrix)

@@ -136,6 +136,7 @@ void pare_plan_free(pare_plan *plan);
 pare_status pare_plan_warn(pare_plan *plan, const char *name, const char *text, pare_err *err);
 /* The options of a method of the plan. */
 const pare_params *pare_plan_params(const pare_plan *plan, const pare_method *method);
+bool pare_plan_moves_groups(const pare_plan *plan, const pare_plan_item *item); /* may its groups be other than neighbouring columns? */
 pare_status pare_plan_table(const pare_plan *plan, pare_table **out, pare_err *err);
 /*
  * SHA-256 of everything that determines the output: resuming with another one is refused. times: the input files' times

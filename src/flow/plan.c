@@ -213,6 +213,19 @@ static pare_status fit_scheme(const pare_plan *plan, pare_scheme *scheme, const 
     return st;
 }
 
+bool pare_plan_moves_groups(const pare_plan *plan, const pare_plan_item *item) {
+    const pare_params *params = pare_plan_params(plan, item->method);
+    return item->scheme.granularity == PARE_PER_GROUP && params && item->method->moves_groups && item->method->moves_groups(params);
+}
+
+/* Layouts without a g_idx read column / group: another order would be lost without a word. */
+static pare_status check_groups(const pare_plan *plan, const pare_plan_item *item, pare_err *err) {
+    if (plan->layout->g_idx || !pare_plan_moves_groups(plan, item)) return PARE_OK;
+    pare_fail(err, PARE_ERR_USAGE, "%s: with these options method %s puts columns into groups of their own order (g_idx), which layout %s does not store", item->name,
+              item->method->name, plan->layout->name);
+    return pare_hint(err, "--format gptq, or --set static-groups=true");
+}
+
 static pare_status quantize_item(plan_choice *c, pare_plan *plan, pare_plan_item *item, const pare_weight *w, const pare_rule *rule, bool chosen,
                                  pare_err *err) {
     char warn[256] = "";
@@ -238,6 +251,7 @@ static pare_status quantize_item(plan_choice *c, pare_plan *plan, pare_plan_item
         if (err) *err = refusal; /* it names the tensor */
         return st;
     }
+    if ((st = check_groups(plan, item, err)) != PARE_OK) return st;
     item->action = PARE_ACTION_QUANTIZE;
     if (item->reason[0] && (st = pare_plan_warn(plan, item->name, item->reason, err)) != PARE_OK) return st;
     if (warn[0] && (st = pare_plan_warn(plan, item->name, warn, err)) != PARE_OK) return st;

@@ -128,7 +128,7 @@ static pare_status pack(int version, const pare_kernels *k, const pare_pack_in *
     pare_tile_pack_t(k, in->scheme->bits, in->rows, in->cols, in->codes, dst[QWEIGHT] + in->row0 * 4, in->rows_total);
     pare_put_floats_t(k, PARE_F16, in->scales, in->rows, groups, in->row0, in->rows_total, dst[SCALES]);
     if (in->row0 == 0)
-        for (int64_t i = 0; i < in->cols; i++) pare_word_put(dst[G_IDX] + i * 4, (uint32_t)(i / group));
+        for (int64_t i = 0; i < in->cols; i++) pare_word_put(dst[G_IDX] + i * 4, (uint32_t)(in->g_idx ? in->g_idx[i] : i / group));
     return pack_zeros(version, in, groups, dst[QZEROS], err);
 }
 
@@ -230,7 +230,7 @@ static pare_status config(int version, const pare_layout_job *job, pare_json *ou
     pare_json_int(out, "bits", main->bits);
     pare_json_int(out, "group_size", pare_scheme_group_field(main));
     pare_json_bool(out, "sym", main->symmetric);
-    pare_json_bool(out, "desc_act", false);
+    pare_json_bool(out, "desc_act", job->g_idx); /* without it loaders may take g_idx for i / group_size */
     pare_json_bool(out, "lm_head", lm_head);
     pare_json_text(out, "method", "gptq");
     pare_json_text(out, "checkpoint_format", format);
@@ -484,7 +484,7 @@ static pare_status read_layer(const pare_weights *w, const pare_weight *layer, i
 
 const pare_layout pare_layout_gptq = {
     .name = "gptq",
-    .one_scheme = true,
+    .one_scheme = true, .g_idx = true,
     .help = "GPTQ v1: transposed int32 words, zero points stored minus one",
     .loaders = "transformers (optimum + gptqmodel), vLLM, GPTQModel, exllama; llama.cpp's converter (not 3 bit)",
     .packing = "P1 along in, transposed; zero points P1 along out",
@@ -495,7 +495,7 @@ const pare_layout pare_layout_gptq = {
 
 const pare_layout pare_layout_gptq_v2 = {
     .name = "gptq_v2",
-    .one_scheme = true,
+    .one_scheme = true, .g_idx = true,
     .help = "GPTQ v2: the same with zero points as they are",
     .loaders = "GPTQModel, transformers (optimum + gptqmodel), vLLM from October 2025, llama.cpp's converter (not 3 bit)",
     .packing = "P1 along in, transposed; zero points P1 along out",

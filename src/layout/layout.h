@@ -127,6 +127,7 @@ typedef struct pare_layout_job {    /* what a layout may want to know of the who
     const int64_t (*shapes)[2];                            /* [out, in] of each quantized module; NULL = unknown */
     const char *const *kept; int64_t n_kept;               /* linear modules left in float */
     pare_kvscheme kv;               /* scales of the key/value cache are written, too; dtype NONE = none */
+    bool g_idx;                                            /* the groups of some module need not be neighbouring columns */
     const pare_jval *config;        /* model's config.json, or NULL */
 } pare_layout_job;
 
@@ -140,6 +141,7 @@ typedef struct pare_layout {
     const pare_option *options;     /* NULL = none */
     bool (*claims)(const pare_scheme *scheme); /* is it the one to take for this scheme when no layout was asked for? NULL = never */
     bool one_scheme;                /* loaders take one scheme for a whole checkpoint (AWQ and GPTQ: one group size) */
+    bool g_idx;                     /* stores a group number for every column: groups need not be neighbours (pare_pack_in.g_idx) */
     bool convolutions;              /* loaders take quantized convolution weights, not only dense ones */
     bool kv_cache;                  /* config() can say how keys and values are kept: the flow writes A.k_scale and A.v_scale beside the layers */
     /* ---- writing (all NULL: read-only layout) */

@@ -60,6 +60,12 @@ static pare_needs more_needs(const pare_params *params)
     return correction(params) == PARE_CORRECT_NONE ? PARE_NEEDS_NOTHING : PARE_NEEDS_DRIFT;
 }
 
+/* Groups that are runs of columns in the order of rounding; without act-order that is the order in which they lie. */
+static bool moves_groups(const pare_params *params)
+{
+    return pare_params_bool(params, "act-order") && !pare_params_bool(params, "static-groups");
+}
+
 static void add_note(pare_layer_result *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void add_note(pare_layer_result *out, const char *format, ...)
 {
@@ -138,7 +144,7 @@ const pare_method pare_m_gptq = {
     .help = "columns one after the other, later ones make up for the errors of earlier ones; needs calibration",
     .paper = "Frantar et al. 2022, arXiv 2210.17323",
     .needs = PARE_NEEDS_HESSIAN,
-    .more_needs = more_needs,
+    .more_needs = more_needs, .moves_groups = moves_groups,
     .scope = PARE_SCOPE_LINEAR,
     .options = options,
     .prepare = prepare,

@@ -76,6 +76,7 @@ typedef struct pare_method {
     const char *name, *help, *paper;
     pare_needs needs, fold_needs;
     pare_needs (*more_needs)(const pare_params *params); /* what options add to needs; NULL = nothing */
+    bool (*moves_groups)(const pare_params *params);     /* may put columns into groups of their own order (q->g_idx); NULL = never */
     pare_scope scope;
     const pare_option *options;    /* ends with name NULL */
     /* Turns options into scheme fields (e.g. clip=mse), refuses schemes it cannot serve. */

@@ -65,3 +65,14 @@ for scheme in W8A8:static NVFP4; do
     "$PARE" run out --prompt 'In the' -n 2 --quiet >/dev/null 2>stderr || { cat stderr; fail "$scheme of a layer without inputs does not run"; }
     [ "$(grep -c 'no input was ever anything but 0' out/pare.json)" = 4 ] || fail "$scheme: q, k, v, o without inputs are not noted"
 done
+# groups in the order of rounding: a layout with a g_idx holds them and the engine reads them so; others refuse before any work
+moved() { "$PARE" quantize "$DEMO" -o moved --method gptq --scheme W4A16:g32 --set static-groups=false --samples 4 --seq-len 64 --calibration ids.json --quiet "$@"; }
+expect_error 2 "with these options method gptq puts columns into groups of their own order (g_idx), which layout compressed-tensors does not store" moved
+[ ! -e moved ] && [ ! -e moved.partial ] || fail "moved groups: something was left"
+moved --format gptq >/dev/null || fail "moved groups in the GPTQ layout"
+grep -q '"desc_act": true' moved/config.json || fail "config.json does not say desc_act"
+"$PARE" dequantize moved -o plain --dtype f32 --quiet >/dev/null || fail "dequantize moved groups"
+"$PARE" eval moved --text "$DEMO/heldout.txt" --ctx 128 --windows 2 --against plain --json --quiet >eval.json || fail "eval of moved groups"
+json eval.json kl_mean | awk '{ exit !($1 < 1e-6) }' || fail "moved groups run as other weights than they decode to: $(json eval.json kl_mean)"
+"$PARE" eval moved --text "$DEMO/heldout.txt" --ctx 128 --windows 2 --against "$DEMO" --json --quiet >eval.json || fail "eval of moved groups"
+json eval.json kl_mean | awk '{ exit !($1 < 0.05) }' || fail "moved groups: KL $(json eval.json kl_mean)"
