@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One layer of a calibration: W [rows, cols] is read, folds are applied, W' = diag(1 / by) W diag(s); its method makes codes of it; they are kept in
- * the work store; and the stream goes on with the weight that a model computes with these codes, diag(by) Wq diag(1 / s), in f32.
+ * the work store; and the stream goes on with what a model computes with these codes: the weight diag(by) Wq diag(1 / s) in f32, and, where the scheme
+ * quantizes activations, inputs that are rounded as the loaded model rounds its x / s.
  */
 #include <math.h>
 #include <string.h>
@@ -82,6 +83,13 @@ static pare_status value_rows(void *arg, int64_t i, int worker, pare_err *err)
     return st;
 }
 
+static pare_status round_inputs(const calibrate *c, const pare_plan_item *item, const pare_qtensor *q, pare_linear *l, pare_err *err)
+{
+    const float *fold = item->fold_columns >= 0 ? c->plan->folds.at[item->fold_columns].scale : NULL;
+    if (item->scheme.act == PARE_ACT_STATIC_TENSOR && !(q->input_scale > 0)) return PARE_OK; /* the layer saw nothing: writing will say so */
+    return pare_linear_simulate_act(l, &item->scheme, q->input_scale, fold, err);
+}
+
 /* Every place of the graphs that has this weight computes with q's values from now on: several where layers share weights. */
 static pare_status go_on_with(calibrate *c, const pare_plan_item *item, const pare_qtensor *q, pare_err *err)
 {
@@ -95,6 +103,7 @@ static pare_status go_on_with(calibrate *c, const pare_plan_item *item, const pa
             value_job j = { c, item, q, x };
             pare_status st = pare_parallel(c->ctx, (item->rows + ROW_BLOCK - 1) / ROW_BLOCK, value_rows, &j, err);
             if (st == PARE_OK) st = pare_linear_float(&l, PARE_F32, item->rows, item->cols, x, err);
+            if (st == PARE_OK) st = round_inputs(c, item, q, &l, err);
             if (st != PARE_OK) {
                 pare_dealloc_aligned(x);
                 return st;

@@ -16,6 +16,8 @@ typedef struct pare_act_sim {
     float threshold;        /* OUTLIERS */
     float scale;            /* STATIC_TENSOR; two-level groups: the second level, 0 = each token's own */
     pare_scheme scheme;     /* of float codes: tokens in the place of rows */
+    bool int8;              /* codes are int8 per token or tensor, as kernels make them */
+    const float *fold;      /* [cols] borrowed, or NULL: x / fold is quantized, and the result multiplied by it */
 } pare_act_sim;
 
 typedef struct pare_linear {
@@ -55,6 +57,11 @@ pare_status pare_linear_whole(pare_linear *l, int64_t row0, int64_t rows, pare_q
 pare_status pare_linear_view(pare_linear *l, const pare_wmat *w, pare_err *err);
 /* Takes what a scheme says of activations; input_scale: of the checkpoint, 0 = it has none. */
 pare_status pare_linear_set_act(pare_linear *l, const pare_scheme *s, float input_scale, pare_err *err);
+/*
+ * The same for a weight of any kind, int8 simulated like the rest: a float weight that stands for a quantized layer. fold: scales that are folded into
+ * what makes the layer's input, which the loaded model divides by; or NULL.
+ */
+pare_status pare_linear_simulate_act(pare_linear *l, const pare_scheme *s, float input_scale, const float *fold, pare_err *err);
 /* out [n, cols]: what such activations are worth. */
 pare_status pare_act_simulate(pare_ctx *ctx, const pare_act_sim *a, int64_t n, int64_t cols, const float *x, int64_t stride, float *out, pare_err *err);
 void pare_linear_clear(pare_linear *l);

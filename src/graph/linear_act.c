@@ -10,6 +10,7 @@
  *                      the others        x' = q a / 127,  q = rne(x (127 (1 / a))),  a = max |x| of the token's entries below the threshold
  *                  As in bitsandbytes, a is taken over entries, not columns; and a token's result depends on the tokens it is computed with.
  *                  threshold inf is plain W8A8, and left to that.
+ *   int8           per token or tensor: only for float weights that stand for a quantized layer (calibration); layers of codes compute with the codes
  */
 #include <math.h>
 #include <string.h>
@@ -47,6 +48,16 @@ pare_status pare_linear_set_act(pare_linear *l, const pare_scheme *s, float inpu
     x->scale_dtype = s->scale_dtype == PARE_F8_E8M0 ? PARE_F8_E8M0 : s->two_level ? PARE_F8_E4M3FN : PARE_F32;
     x->two_level = s->two_level;
     return pare_scheme_check(x, 0, NULL, err);
+}
+
+pare_status pare_linear_simulate_act(pare_linear *l, const pare_scheme *s, float input_scale, const float *fold, pare_err *err)
+{
+    const pare_status st = pare_linear_set_act(l, s, input_scale, err);
+    if (st != PARE_OK) return st;
+    if (l->act != PARE_ACT_NONE) l->sim = (pare_act_sim){ .act = l->act, .int8 = true, .scale = l->act == PARE_ACT_STATIC_TENSOR ? l->act_scale : 0.0f };
+    if (l->sim.act != PARE_ACT_NONE) l->sim.fold = fold;
+    l->act = PARE_ACT_NONE;
+    return PARE_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- floats */
@@ -100,20 +111,31 @@ static void one_int8_token(const sim_job *j, int64_t t)
     for (int64_t c = 0; c < j->cols; c++) out[c] = j->outlier[c] ? x[c] : ((x[c] * factor + magic) - magic) * step;
 }
 
+static void one_coded_token(const sim_job *j, int64_t t, int8_t *codes)
+{
+    float scale, *out = j->out + t * j->cols;
+    j->ctx->kernels->act_int8(j->x + t * j->stride, j->cols, j->cols, j->a->scale, codes, &scale);
+    for (int64_t c = 0; c < j->cols; c++) out[c] = (float)codes[c] * scale;
+}
+
 static pare_status tokens(void *arg, int64_t i, int worker, pare_err *err)
 {
     const sim_job *j = arg;
+    if (j->a->int8) {
+        one_coded_token(j, i, (int8_t *)j->scratch + (size_t)worker * j->each);
+        return PARE_OK;
+    }
     if (j->a->act != PARE_ACT_OUTLIERS) return one_token(j, i, j->scratch + (size_t)worker * j->each, err);
     one_int8_token(j, i);
     return PARE_OK;
 }
 
-pare_status pare_act_simulate(pare_ctx *ctx, const pare_act_sim *a, int64_t n, int64_t cols, const float *x, int64_t stride, float *out, pare_err *err)
+static pare_status simulate(pare_ctx *ctx, const pare_act_sim *a, int64_t n, int64_t cols, const float *x, int64_t stride, float *out, pare_err *err)
 {
     sim_job j = {.ctx = ctx, .a = a, .n = n, .cols = cols, .x = x, .stride = stride, .out = out};
     const bool ints = a->act == PARE_ACT_OUTLIERS;
-    j.find = ints ? 0 : (pare_rounder_scratch(&a->scheme, cols) + 63) & ~(size_t)63;
-    j.each = ints ? 0 : (j.find + (size_t)cols * 21 + 128 + 63) & ~(size_t)63;
+    j.find = ints || a->int8 ? 0 : (pare_rounder_scratch(&a->scheme, cols) + 63) & ~(size_t)63;
+    j.each = a->int8 ? ((size_t)cols + 63) & ~(size_t)63 : ints ? 0 : (j.find + (size_t)cols * 21 + 128 + 63) & ~(size_t)63;
     const size_t bytes = ints ? (size_t)cols : j.each * (size_t)pare_ctx_threads(ctx);
     j.scratch = pare_alloc_aligned(64, bytes);
     if (!j.scratch) return pare_no_memory(err, "activations", bytes);
@@ -123,5 +145,19 @@ pare_status pare_act_simulate(pare_ctx *ctx, const pare_act_sim *a, int64_t n, i
     }
     const pare_status st = pare_parallel(ctx, n, tokens, &j, err);
     pare_dealloc_aligned(j.scratch);
+    return st;
+}
+
+pare_status pare_act_simulate(pare_ctx *ctx, const pare_act_sim *a, int64_t n, int64_t cols, const float *x, int64_t stride, float *out, pare_err *err)
+{
+    if (!a->fold) return simulate(ctx, a, n, cols, x, stride, out, err);
+    float *divided = pare_alloc_aligned(64, (size_t)(n * cols) * sizeof *divided);
+    if (!divided) return pare_no_memory(err, "activations", (size_t)(n * cols) * sizeof *divided);
+    for (int64_t t = 0; t < n; t++)
+        for (int64_t c = 0; c < cols; c++) divided[t * cols + c] = x[t * stride + c] / a->fold[c];
+    const pare_status st = simulate(ctx, a, n, cols, divided, cols, out, err);
+    for (int64_t t = 0; t < n && st == PARE_OK; t++)
+        for (int64_t c = 0; c < cols; c++) out[t * cols + c] *= a->fold[c];
+    pare_dealloc_aligned(divided);
     return st;
 }

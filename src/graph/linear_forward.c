@@ -247,7 +247,7 @@ static pare_status plain_forward(pare_ctx *ctx, const pare_linear *const *w, int
 static bool same_sim(const pare_act_sim *a, const pare_act_sim *b)
 {
     const pare_scheme *s = &a->scheme, *t = &b->scheme;
-    return a->act == b->act && a->threshold == b->threshold && a->scale == b->scale && s->bits == t->bits && s->code_dtype == t->code_dtype &&
+    return a->act == b->act && a->int8 == b->int8 && a->fold == b->fold && a->threshold == b->threshold && a->scale == b->scale && s->bits == t->bits && s->code_dtype == t->code_dtype &&
            s->granularity == t->granularity && s->group_size == t->group_size && s->scale_dtype == t->scale_dtype && s->two_level == t->two_level;
 }
 
