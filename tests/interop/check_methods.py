@@ -359,7 +359,7 @@ def check_w8a8(report, name, method, scheme):
     s = subject(report, name)
     theirs = s.copy()
     if method == "smoothquant":
-        whole.quantize_w8a8(theirs, s.floats, 0.5)
+        whole.quantize_w8a8(theirs, s.floats, 0.5, scheme.endswith(":static"))
         folder = s.quantized(report, method, "--method", method, "--scheme", scheme)
     else:
         need(report, layouts="bitsandbytes")
@@ -433,8 +433,10 @@ def run(report):
             report.check(f"methods awq {how} asymmetric [demo]: 3.mlp.down_proj", check_layer, report, "demo", "awq", 3, "mlp.down_proj", bits, grouped, False)
             for name in ("demo", "tinystories-656k") if grouped and bits == 4 else ("tinystories-656k",):      # autoawq takes a minute on demo
                 report.check(f"methods awq {how} asymmetric [{name}]: whole model", check_whole, report, name, "awq", bits, grouped, False)
+    for name in ("demo", "tinystories-656k", "stories3m"):
+        for scheme in ("W8A8", "W8A8:static"):
+            report.check(f"methods smoothquant {scheme} [{name}]: whole model", check_w8a8, report, name, "smoothquant", scheme)
     for name in ("demo", "tinystories-656k"):
-        report.check(f"methods smoothquant W8A8 [{name}]: whole model", check_w8a8, report, name, "smoothquant", "W8A8")
         report.check(f"methods llm.int8 [{name}]: whole model", check_w8a8, report, name, "rtn", "LLM_INT8")
     for name in ("demo", "tinystories-656k"):
         for bits in (4, 3, 2):
