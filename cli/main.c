@@ -25,7 +25,7 @@ static const cli_command *const commands[] = {
 static const cli_flag global_flags[] = {
     {"json", 0, NULL, "one JSON document on stdout and nothing else there", false},
     {"threads", 'j', "N", "worker threads (default: the cores this process may use)", false},
-    {"isa", 0, "LEVEL", "force a kernel level: ref, avx2, avx512 (pare list kernels)", false},
+    {"isa", 0, "LEVEL", "force a kernel level: ref, avx2, avx512, amx (pare list kernels)", false},
     {"quiet", 'q', NULL, "no progress, no notes", false},
     {"verbose", 'v', NULL, "say more", false},
     {"help", 'h', NULL, "this text", false},

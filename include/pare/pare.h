@@ -88,7 +88,7 @@ typedef struct pare_progress {
 
 typedef struct pare_ctx_options {
     int threads;     /**< 0 = the cores this process may use */
-    const char *isa; /**< force a kernel level: "ref", "avx2", "avx512", ...; NULL = the best that runs here */
+    const char *isa; /**< force a kernel level: "ref", "avx2", "avx512", "amx", ...; NULL = the best that runs here */
     void (*log)(void *user, pare_log_level level, const char *text); /**< may be NULL */
     void (*progress)(void *user, const pare_progress *progress);     /**< called from the calling thread; may be NULL */
     void *user;
@@ -103,7 +103,7 @@ PARE_API void pare_ctx_free(pare_ctx *ctx);
 /** Asks running work to stop soon with PARE_ERR_CANCELLED. Async-signal-safe. */
 PARE_API void pare_ctx_cancel(pare_ctx *ctx);
 PARE_API int pare_ctx_threads(const pare_ctx *ctx);
-/** Name of the kernel level in use ("ref", "avx2", "avx512"). */
+/** Name of the kernel level in use ("ref", "avx2", "avx512", "amx"). */
 PARE_API const char *pare_ctx_isa(const pare_ctx *ctx);
 
 /* ---------------------------------------------------------------------------------------------------- number formats */

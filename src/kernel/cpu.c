@@ -1,12 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * CPU detection. x86: CPUID leaf 1 (FMA, OSXSAVE, AVX, F16C), leaf 7.0 (AVX2, BMI2, AVX-512 and its parts, GFNI), leaf 7.1 (AVX512_BF16);
- * XCR0 bits 1, 2 (XMM, YMM) and 5..7 (opmask, ZMM) say what the operating system saves. Intel SDM vol. 1 ch. 14, vol. 2A CPUID.
+ * XCR0 bits 1, 2 (XMM, YMM), 5..7 (opmask, ZMM) and 17, 18 (tiles) say what the operating system saves. Intel SDM vol. 1 ch. 14, vol. 2A CPUID.
+ * Linux gives a process room for tiles only when it has asked for it (arch_prctl, Documentation/arch/x86/xstate.rst).
  */
 #include "kernel/cpu.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int may_use_tiles(void)
+{
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+#else
+static int may_use_tiles(void)
+{
+    return 0;
+}
+#endif
 
 static uint64_t xcr0(void)
 {
@@ -36,6 +52,8 @@ uint32_t pare_cpu_bits(void)
     if (c >> 11 & 1) bits |= PARE_CPU_AVX512_VNNI;
     if (c >> 1 & 1) bits |= PARE_CPU_AVX512_VBMI;
     if (c >> 8 & 1) bits |= PARE_CPU_GFNI;
+    const int tiles = d >> 24 & 1, tiles_bf16 = d >> 22 & 1;
+    if (tiles && tiles_bf16 && (saved & 0x60000) == 0x60000 && may_use_tiles()) bits |= PARE_CPU_AMX_BF16;
     if (subleaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1)) bits |= PARE_CPU_AVX512_BF16;
     return bits;
 }

@@ -11,6 +11,7 @@
  */
 #ifndef PARE_KERNEL_GEMM_H
 #define PARE_KERNEL_GEMM_H
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { PARE_GEMM_PANEL = 16, PARE_GEMM_ROWS = 32, PARE_GEMM_TOKENS = 12, PARE_GEMM_WORDS = 128, PARE_GEMM_PANEL_WORDS = PARE_GEMM_WORDS * PARE_GEMM_PANEL };
@@ -19,6 +20,7 @@ typedef enum pare_gemm_form {
     PARE_GEMM_F32 = 1, /* w and x f32 */
     PARE_GEMM_BF16,    /* w and x bf16 */
     PARE_GEMM_I16,     /* w = u - zero and x = q as int16: for levels that cannot multiply 8 by 8 bits without saturation */
+    PARE_GEMM_SPLIT,   /* f32 as two bf16, the second the rounding error of the first: blocks of pare_split_block */
     PARE_GEMM_U8       /* w = u unsigned, x = q signed bytes; zero points enter through the sums of q */
 } pare_gemm_form;
 
@@ -41,4 +43,19 @@ typedef struct pare_gemm_tile {
     const float *x_scale;       /* [segments][12] */
     const int32_t *x_sum;       /* [segments][12] */
 } pare_gemm_tile;
+
+/*
+ * SPLIT: x = h + l + rest, h = bf16(x), l = bf16(x - h), |rest| <= 2^-17 |x|; a b is taken for h_a h_b + l_a h_b + h_a l_b, which is off by at most about 2^-15 |a b|
+ * and by 2^-18 in the mean. Denormals count as 0. Numbers lie in tiles of 16 items by 32 of depth, a word holds two neighbours of the depth:
+ *   a[tile of 16 rows][depth / 32][h, l][row][pair]        b[tile of 16 columns][depth / 32][h, l][pair][column]
+ * with an even number of tiles along rows and columns. A sum over the depth is f32.
+ */
+enum { PARE_SPLIT_ITEMS = 16, PARE_SPLIT_DEPTH = 32, PARE_SPLIT_TILE = 256 };
+typedef struct pare_split_block {
+    const uint32_t *a, *b;
+    int64_t rows, cols, depth;
+    float alpha;
+    bool add;
+    float *c; int64_t c_stride;
+} pare_split_block;
 #endif

@@ -8,11 +8,12 @@ set(PARE_KERNEL_FLAGS_ref "")
 set(PARE_KERNEL_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(PARE_KERNEL_FLAGS_avx512 ${PARE_KERNEL_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx512bf16 -mavx512vbmi -mgfni
     -mprefer-vector-width=512)
+set(PARE_KERNEL_FLAGS_amx ${PARE_KERNEL_FLAGS_avx512} -mamx-tile -mamx-bf16)
 # Same bits at every level: no contraction into fma. The other two only free the vectorizer from errno and exception flags.
 set(PARE_KERNEL_COMMON -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-    foreach(level avx2 avx512)
+    foreach(level avx2 avx512 amx)
         string(REPLACE ";" " " flags "${PARE_KERNEL_FLAGS_${level}}")
         check_c_compiler_flag("${flags}" PARE_COMPILER_HAS_${level})
         if(PARE_COMPILER_HAS_${level})

@@ -6,7 +6,8 @@
 
 #define PARE_OP(name, ret, args)    \
     ret pare_##name##_avx2 args;    \
-    ret pare_##name##_avx512 args;
+    ret pare_##name##_avx512 args;  \
+    ret pare_##name##_amx args;
 #include "kernel/ops.def"
 #undef PARE_OP
 #endif

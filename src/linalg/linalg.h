@@ -7,22 +7,25 @@
  *
  * Matrices are row-major with a stride. Work is cut by shape: every element is the sum over k in blocks of PARE_LINALG_DEPTH, each block summed from 0
  * by fma in order and then added, wherever the blocks of the result are cut and however many threads there are; what a call sums is then added to C, so
- * calls belong to pieces of data that are cut by shape, too.
+ * calls belong to pieces of data that are cut by shape, too. Sums over tokens are `split`: they are taken in blocks of PARE_LINALG_SPLIT_DEPTH, of
+ * factors that have 16 bits of mantissa, where the processor multiplies bf16 many times faster than f32.
  */
 #ifndef PARE_LINALG_H
 #define PARE_LINALG_H
 #include "base/base.h"
 #include "kernel/kernel.h"
 
-enum { PARE_LINALG_BLOCK = 384, PARE_LINALG_DEPTH = PARE_GEMM_WORDS };
+enum { PARE_LINALG_BLOCK = 384, PARE_LINALG_DEPTH = PARE_GEMM_WORDS, PARE_LINALG_SPLIT_DEPTH = 256 };
 
 /* C[m, n] = alpha A[m, k] B[k, n], added to C where `add`. A[i][l] = a[i * a_row + l * a_col]; of each pair of strides one is 1. */
 typedef struct pare_product {
     int64_t m, n, k;
     const float *a; int64_t a_row, a_col;
     const float *b; int64_t b_row, b_col;
+    const uint16_t *b_bf16;      /* in the place of b: bf16, b_row = 1 */
     float alpha;
     bool add;
+    bool split;                  /* 16 bits of a factor's mantissa are enough: by bf16 pieces where the level does (kernel/gemm.h), else as ever */
     bool upper;                  /* m = n: only blocks that hold an element j >= i; what lies below the diagonal outside them stays as it is */
     float *c; int64_t c_stride;  /* may not overlap A or B */
 } pare_product;

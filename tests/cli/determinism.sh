@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The same bytes for 1, 2 and 7 threads, every instruction-set level and any working memory.
 . "$SRC/tests/cli/lib.sh" || exit 1
-levels=$("$PARE" list kernels | head -n 1 | tr ' ' '\n' | grep -E '^(ref|avx2|avx512|neon)$' | tr '\n' ' ')
+levels=$("$PARE" list kernels | head -n 1 | tr ' ' '\n' | grep -E '^(ref|avx2|avx512|amx|neon)$' | tr '\n' ' ')
 for spec in compressed-tensors:W8A16 compressed-tensors:W3A16:g64 gptq:W4A16_ASYM:g64 awq:W4A16_ASYM:g64 quanto:W4A16_ASYM:g128 compressed-tensors:FP8_DYNAMIC; do
     format=${spec%%:*} scheme=${spec#*:}
     "$PARE" quantize "$DEMO" -o first --overwrite --quiet --threads 1 --isa ref --format $format --scheme $scheme >/dev/null || fail "$spec"

@@ -10,4 +10,5 @@ void check_gemm_form(const pare_kernels *ref, const pare_kernels *k)
         assert_true(k->gemm_form(bits[i]) == PARE_GEMM_U8 || k->gemm_form(bits[i]) == PARE_GEMM_I16);
     }
     assert_true(k->gemm_form(16) == PARE_GEMM_F32 || k->gemm_form(16) == PARE_GEMM_BF16);
+    assert_true(k->gemm_form(32) == PARE_GEMM_F32 || k->gemm_form(32) == PARE_GEMM_SPLIT);
 }

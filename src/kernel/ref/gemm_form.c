@@ -4,6 +4,11 @@
 
 pare_gemm_form PARE_REF(gemm_form)(int bits)
 {
+#ifdef __AMX_BF16__
+    if (bits == 32) return PARE_GEMM_SPLIT;
+#else
+    if (bits == 32) return PARE_GEMM_F32;
+#endif
 #ifdef __AVX512BF16__
     if (bits > 8) return PARE_GEMM_BF16;
 #else

@@ -15,7 +15,7 @@ static void check_all(void **state)
     (void)state;
     table = *pare_kernels_get("ref");
     table.isa = "avx512, emulated";
-    enum { IS_avx2, IS_avx512 };
+    enum { IS_avx2, IS_avx512, IS_amx };
 #define PARE_VARIANT(op, level)                  \
     if (IS_##level == IS_avx512) {               \
         table.op = pare_##op##_avx512;           \

@@ -20,6 +20,9 @@ static pare_ctx *context(int threads, const char *isa)
     return ctx;
 }
 
+/* What is left out of a product by bf16 pieces (kernel/gemm.h), as part of the sum of magnitudes. */
+#define SPLIT_ERROR 0x1p-15
+
 /* |difference| <= (number of blocks of k + depth) ulp of the sum of magnitudes */
 static void check_product(const pare_product *p, const float *before)
 {
@@ -36,18 +39,19 @@ static void check_product(const pare_product *p, const float *before)
                 sum += t;
                 size += fabs(t);
             }
-            const double want = (p->add ? had : 0.0) + p->alpha * sum, bound = 0x1p-24 * size * (PARE_LINALG_DEPTH + (double)p->k / PARE_LINALG_DEPTH + 2);
+            const double want = (p->add ? had : 0.0) + p->alpha * sum, depth = p->split ? 3 * PARE_LINALG_SPLIT_DEPTH : PARE_LINALG_DEPTH;
+            const double bound = size * ((p->split ? SPLIT_ERROR : 0) + 0x1p-24 * (depth + (double)p->k / PARE_LINALG_DEPTH + 2));
             if (!(fabs(want - got) <= bound)) fail_msg("C[%d, %d] = %.9g, not %.9g", (int)i, (int)j, got, want);
         }
 }
 
-static void product_case(pare_ctx *ctx, pare_ctx *one, int64_t m, int64_t n, int64_t k, int a_t, int b_t, bool add, bool upper)
+static void product_case(pare_ctx *ctx, pare_ctx *one, int64_t m, int64_t n, int64_t k, int a_t, int b_t, bool add, bool upper, bool split)
 {
     pare_err err = { 0 };
     const int64_t pad = 5, a_lead = (a_t ? m : k) + pad, b_lead = (b_t ? k : n) + 2 * pad, c_lead = n + pad;
     float *a = fill((a_t ? k : m) * a_lead, "a"), *b = fill((b_t ? n : k) * b_lead, "b"), *before = fill(m * c_lead, "c"), *c = fill(m * c_lead, "c");
     pare_product p = { .m = m, .n = n, .k = k, .a = a, .a_row = a_t ? 1 : a_lead, .a_col = a_t ? a_lead : 1, .b = b, .b_row = b_t ? 1 : b_lead,
-                       .b_col = b_t ? b_lead : 1, .alpha = add ? -0.5f : 1, .add = add, .upper = upper, .c = c, .c_stride = c_lead };
+                       .b_col = b_t ? b_lead : 1, .alpha = add ? -0.5f : 1, .add = add, .split = split, .upper = upper, .c = c, .c_stride = c_lead };
     assert_ok(pare_multiply(ctx, &p, &err));
     check_product(&p, before);
     for (int64_t i = 0; i < m; i++) assert_memory_equal(c + i * c_lead + n, before + i * c_lead + n, (size_t)pad * sizeof(float));
@@ -55,6 +59,11 @@ static void product_case(pare_ctx *ctx, pare_ctx *one, int64_t m, int64_t n, int
     p.c = again;
     assert_ok(pare_multiply(one, &p, &err));
     assert_memory_equal(c, again, (size_t)(m * c_lead) * sizeof(float));
+    void *scratch = pare_alloc_aligned(64, PARE_MULTIPLY_SCRATCH); /* in the calling thread */
+    memcpy(again, before, (size_t)(m * c_lead) * sizeof(float));
+    pare_multiply_here(one->kernels, &p, scratch);
+    assert_memory_equal(c, again, (size_t)(m * c_lead) * sizeof(float));
+    pare_dealloc_aligned(scratch);
     free(a), free(b), free(c), free(before), free(again);
 }
 
@@ -64,10 +73,34 @@ static void products(void **state)
     static const int64_t size[][3] = { { 1, 1, 1 }, { 13, 33, 5 }, { 12, 32, 128 }, { 11, 15, 129 }, { 385, 17, 130 }, { 30, 400, 260 }, { 3, 5, 0 }, { 0, 4, 4 } };
     pare_ctx *ctx = context(3, NULL), *one = context(1, NULL), *ref = context(2, "ref");
     for (size_t s = 0; s < sizeof size / sizeof *size; s++)
-        for (int t = 0; t < 4; t++) product_case(ctx, one, size[s][0], size[s][1], size[s][2], t & 1, t >> 1, s & 1, false);
-    product_case(ctx, one, 800, 800, 40, 1, 0, true, true);
-    product_case(ref, ref, 20, 40, 140, 1, 0, true, false);
+        for (int t = 0; t < 8; t++) product_case(ctx, one, size[s][0], size[s][1], size[s][2], t & 1, t >> 1 & 1, s & 1, false, t >> 2);
+    product_case(ctx, one, 800, 800, 40, 1, 0, true, true, false);
+    product_case(ctx, one, 800, 800, 40, 1, 0, true, true, true);
+    product_case(ctx, one, 390, 30, 1300, 1, 0, true, false, true);
+    product_case(ref, ref, 20, 40, 140, 1, 0, true, false, true);
     pare_ctx_free(ctx), pare_ctx_free(one), pare_ctx_free(ref);
+}
+
+/* B in bf16 is B in f32. */
+static void halves(void **state)
+{
+    (void)state;
+    enum { M = 20, N = 45, K = 300 };
+    pare_err err = { 0 };
+    pare_ctx *ctx = context(2, NULL);
+    float *a = fill(M * K, "a"), *b = fill(N * K, "b"), *c = malloc(sizeof(float) * M * N), *want = malloc(sizeof(float) * M * N);
+    uint16_t *half = malloc(sizeof *half * N * K);
+    ctx->kernels->f32_to_bf16(half, b, N * K);
+    ctx->kernels->bf16_to_f32(b, half, N * K);
+    for (int split = 0; split < 2; split++) {
+        pare_product p = { .m = M, .n = N, .k = K, .a = a, .a_row = K, .a_col = 1, .b = b, .b_row = 1, .b_col = K, .alpha = 1, .split = split, .c = want, .c_stride = N };
+        assert_ok(pare_multiply(ctx, &p, &err));
+        p.b = NULL, p.b_bf16 = half, p.c = c;
+        assert_ok(pare_multiply(ctx, &p, &err));
+        assert_memory_equal(c, want, sizeof(float) * M * N);
+    }
+    free(a), free(b), free(c), free(want), free(half);
+    pare_ctx_free(ctx);
 }
 
 /* Sums over tokens in several calls; the matrix is symmetric afterwards. */
@@ -84,15 +117,23 @@ static void sums_over_tokens(void **state)
     assert_ok(pare_add_xty(ctx, N, COLS, OTHER, x, COLS, y, OTHER, g, &err));
     for (int i = 0; i < COLS; i++) {
         for (int j = 0; j < COLS; j++) {
-            double want = 0;
-            for (int t = 0; t < N; t++) want += (double)x[t * COLS + i] * x[t * COLS + j];
-            assert_true(fabs(want - h[i * COLS + j]) <= 1e-3);
+            double want = 0, sizes = 0;
+            for (int t = 0; t < N; t++) {
+                const double product = (double)x[t * COLS + i] * x[t * COLS + j];
+                want += product;
+                sizes += fabs(product);
+            }
+            assert_true(fabs(want - h[i * COLS + j]) <= 1e-3 + SPLIT_ERROR * sizes);
             assert_true(h[i * COLS + j] == h[j * COLS + i]);
         }
         for (int j = 0; j < OTHER; j++) {
-            double want = 0;
-            for (int t = 0; t < N; t++) want += (double)x[t * COLS + i] * y[t * OTHER + j];
-            assert_true(fabs(want - g[i * OTHER + j]) <= 1e-3);
+            double want = 0, sizes = 0;
+            for (int t = 0; t < N; t++) {
+                const double product = (double)x[t * COLS + i] * y[t * OTHER + j];
+                want += product;
+                sizes += fabs(product);
+            }
+            assert_true(fabs(want - g[i * OTHER + j]) <= 1e-3 + SPLIT_ERROR * sizes);
         }
     }
     free(x), free(y), free(h), free(g);
@@ -227,7 +268,7 @@ static void no_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(products), cmocka_unit_test(sums_over_tokens), cmocka_unit_test(cholesky),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(products), cmocka_unit_test(halves), cmocka_unit_test(sums_over_tokens), cmocka_unit_test(cholesky),
                                         cmocka_unit_test(not_definite), cmocka_unit_test(solves), cmocka_unit_test(no_memory) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
