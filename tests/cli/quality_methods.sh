@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Quality of methods on the demo model is a reviewed file, tests/quality/methods.csv: error of the weights, perplexity and KL divergence for method x bits, calibrated on the
-# first third of the held-out text and measured on the rest. Some rows are made again here and must come out the same, within what float rounding may do; UPDATE=1
-# rewrites all. The order of methods must hold in the file.
+# first third of the held-out text and measured on the rest. Some rows are made again here and must come out the same, within what float rounding may do
+# (a code that falls the other way moves those behind it: sums by bf16 pieces, --isa amx, move perplexity by up to 0.4 %, KL by 1.6 %, their means not); UPDATE=1 rewrites all. The order of methods must hold in the file.
 . "$SRC/tests/cli/lib.sh" || exit 1
 sanitized && skip "quality is measured with a build that is made to compute; the sanitized one takes minutes"
 FILE=$SRC/tests/quality/methods.csv
@@ -50,7 +50,7 @@ while IFS=, read -r _ method scheme options bits sqnr perplexity divergence; do
     set -- $want
     [ $# -eq 4 ] || fail "$FILE has no row $method $scheme $options"
     awk -v b="$bits" -v q="$sqnr" -v p="$perplexity" -v k="$divergence" -v B="$1" -v Q="$2" -v P="$3" -v K="$4" \
-        'function off(a, b) { return a > b ? a - b : b - a } BEGIN { exit !(b == B && off(q, Q) < 0.02 && off(p, P) < 0.003 * P && off(k, K) < 0.03 * K) }' ||
+        'function off(a, b) { return a > b ? a - b : b - a } BEGIN { exit !(b == B && off(q, Q) < 0.02 && off(p, P) < 0.006 * P && off(k, K) < 0.03 * K) }' ||
         fail "$method $scheme: bits $bits, SQNR $sqnr, perplexity $perplexity, KL $divergence; reviewed: $want (UPDATE=1 rewrites $FILE after review)"
 done <again.csv
 

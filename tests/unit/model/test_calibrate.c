@@ -251,9 +251,10 @@ static rows_of rows_of_all_experts(const observed *o, const char *name)
     return all;
 }
 
+/* 2^-15: products by bf16 pieces (kernel/gemm.h) */
 static void near_sum(const char *name, const char *what, double got, double want, double size)
 {
-    if (!(fabs(got - want) <= 1e-5 * size + 1e-30)) fail_msg("%s: %s is %g, expected %g", name, what, got, want);
+    if (!(fabs(got - want) <= 0x1p-15 * size + 1e-30)) fail_msg("%s: %s is %g, expected %g", name, what, got, want);
 }
 
 /* Sums in double over the rows that the engine shows. experts: the float model's router may send it other rows. */
