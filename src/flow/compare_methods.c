@@ -118,6 +118,17 @@ out:
     return st;
 }
 
+/* What a way left that did not end: nothing of it is of use. */
+static void clear_way(const char *folder, bool keep_whole) {
+    static const char *const endings[] = {".partial", ".replaced", ""};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings - (keep_whole ? 1 : 0); i++) {
+        pare_str path = {0};
+        pare_str_printf(&path, "%s%s", folder, endings[i]);
+        if (!path.failed && path.at) pare_remove_tree(path.at, NULL);
+        pare_str_clear(&path);
+    }
+}
+
 static pare_status one_way(pare_ctx *ctx, const char *model, const pare_compare_methods_options *o, const way *w, const char *scheme, pare_table *t, pare_err *err) {
     pare_quantize_options q = o->quantize;
     pare_assessment a;
@@ -150,6 +161,7 @@ static pare_status one_way(pare_ctx *ctx, const char *model, const pare_compare_
     PARE_TRY(add_row(t, w, scheme, &q, &r, &a, err));
     if (!o->keep) PARE_TRY(pare_remove_tree(folder, err));
 out:
+    if (st != PARE_OK) clear_way(folder, o->keep);
     pare_dealloc(folder);
     return st;
 }

@@ -237,7 +237,10 @@ static pare_status quantize_item(plan_choice *c, pare_plan *plan, pare_plan_item
     if (rule && rule->scheme && (st = pare_scheme_parse(rule->scheme, &item->scheme, err)) != PARE_OK) return st;
     if (rule && rule->method) item->method = pare_method_find(rule->method);
     if ((st = plan_params(c, plan, item->method, &params, err)) != PARE_OK) return st;
+    const bool unnamed = !item->scheme.name[0];
+    if (unnamed) pare_scheme_make_name(&item->scheme); /* refusals name it; the method may change it */
     if ((st = item->method->prepare(params, &item->scheme, err)) != PARE_OK) return pare_context(err, st, "%s", item->name);
+    if (unnamed) item->scheme.name[0] = '\0';
     st = fit_scheme(plan, &item->scheme, item, w, warn, item->reason, sizeof item->reason, &refusal);
     if (st == PARE_OK) st = pare_scheme_check(&item->scheme, 2, (const int64_t[]){item->rows, item->cols}, &refusal);
     if (st == PARE_ERR_UNSUPPORTED && !chosen) {
