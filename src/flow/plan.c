@@ -388,6 +388,13 @@ static pare_status check_outcome(const plan_choice *c, pare_plan *plan, pare_err
         if (err) *err = c->refusal;
         return pare_context(err, c->refusal.code, "nothing left to quantize");
     }
+    int64_t transposed = 0;
+    for (int64_t i = 0; i < plan->n_items; i++) transposed += plan->items[i].role == PARE_ROLE_CONV1D && plan->items[i].action != PARE_ACTION_DROP;
+    if (transposed) {
+        pare_fail(err, PARE_ERR_UNSUPPORTED, "nothing to quantize: %lld of %lld tensors are Conv1D weights, stored as [in, out] (GPT-2), which loaders of quantized layers do not replace",
+                  (long long)transposed, (long long)plan->n_items);
+        return pare_hint(err, "--only PATTERN with a method without data rounds them all the same, as they lie");
+    }
     pare_fail(err, PARE_ERR_DATA, "nothing to quantize: none of %lld tensors is a dense or convolution weight that the options select",
               (long long)plan->n_items);
     return pare_hint(err, "pare inspect --tensors lists the names; --only PATTERN selects by hand");

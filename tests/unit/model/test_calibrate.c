@@ -519,6 +519,35 @@ static void check_head(void **state)
     golden_free(g);
 }
 
+/* GPT-2's matrices lie the other way round: the reason is told, chosen by name or not. */
+static void check_conv1d(void **state)
+{
+    golden *g = golden_open("gpt2");
+    const char *folder = golden_write(g, NULL), *only = "*c_attn.weight";
+    char out[300], ids[300];
+    pare_ctx *ctx;
+    pare_job_result result;
+    pare_err err = { 0 };
+    (void)state;
+    snprintf(out, sizeof out, "%s", test_path("conv1d"));
+    snprintf(ids, sizeof ids, "%s", test_path("conv1d.json"));
+    test_write(ids, "[5,6,7,8,9,10,11,12]", 20);
+    assert_ok(pare_ctx_new(NULL, &ctx, &err));
+    for (int i = 0; i < 2; i++) {
+        const pare_quantize_options o = { .method = i ? "gptq" : "rtn", .scheme_name = "W4A16:g16", .calibration = ids, .samples = 1, .seq_len = 8 };
+        assert_error(pare_quantize_model(ctx, folder, out, &o, &result, NULL, &err), PARE_ERR_UNSUPPORTED, "are Conv1D weights, stored as [in, out]");
+    }
+    const pare_quantize_options rtn = { .scheme_name = "W4A16:g16", .only = &only, .n_only = 1 };
+    assert_ok(pare_quantize_model(ctx, folder, out, &rtn, &result, NULL, &err));
+    assert_true(result.quantized_tensors > 0);
+    pare_remove_tree(out, NULL);
+    const pare_quantize_options gptq = { .method = "gptq", .scheme_name = "W4A16:g16", .only = &only, .n_only = 1, .calibration = ids, .samples = 1, .seq_len = 8 };
+    assert_error(pare_quantize_model(ctx, folder, out, &gptq, &result, NULL, &err), PARE_ERR_UNSUPPORTED, "are Conv1D weights, stored as [in, out]");
+    assert_non_null(strstr(err.hint, "method without data"));
+    pare_ctx_free(ctx);
+    golden_free(g);
+}
+
 static void poison(float *x, int64_t rows, int64_t cols, const void *user)
 {
     (void)rows, (void)cols, (void)user;
@@ -664,6 +693,7 @@ int main(int argc, char **argv)
         if (!strcmp(names[i], "llama") && (argc < 2 || !strcmp(argv[1], "activations")))
             tests[n++] = (struct CMUnitTest){ .name = "activations", .test_func = check_activations, .initial_state = (void *)names[i] };
     if (argc < 2 || !strcmp(argv[1], "head")) tests[n++] = (struct CMUnitTest){ .name = "head", .test_func = check_head };
+    if (argc < 2 || !strcmp(argv[1], "conv1d")) tests[n++] = (struct CMUnitTest){ .name = "conv1d", .test_func = check_conv1d };
     if (argc < 2 || !strcmp(argv[1], "nan")) tests[n++] = (struct CMUnitTest){ .name = "nan", .test_func = check_nan };
     if (argc < 2 || !strcmp(argv[1], "overflow")) tests[n++] = (struct CMUnitTest){ .name = "overflow", .test_func = check_overflow };
     if (argc < 2 || !strcmp(argv[1], "allocations"))
