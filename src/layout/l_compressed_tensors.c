@@ -432,7 +432,7 @@ const pare_layout pare_layout_compressed_tensors = {
     .loaders = "vLLM, transformers (compressed-tensors); llama.cpp's converter (one scheme)",
     .packing = "P1 along in; zero points P1 along out; 8-bit forms one byte a code",
     .schemes = "int 1-8, float8; sym asym; tensor channel group, tiles for float8; NVFP4 MXFP4 MXFP8; activations in float, "
-               "per token, static, per group",
+               "per token, static, per group; key/value cache int8 float8",
     .kv_cache = true,
     .check = check, .parts = parts, .pack = pack, .config = config,
     .bind = pare_ct_bind, .read = pare_ct_read, .view = pare_ct_view,

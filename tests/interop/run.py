@@ -47,6 +47,7 @@ def main():
     import check_read
     import check_run
     import check_run_quantized
+    import check_static
     import check_tokenizers
     import check_write
     with report:
@@ -57,6 +58,7 @@ def main():
         check_archs.run(report)
         check_run.run(report)
         check_run_quantized.run(report)
+        check_static.run(report)
         check_methods.run(report)
     sys.exit(report.finish())
 

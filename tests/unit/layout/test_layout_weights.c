@@ -260,6 +260,65 @@ static void modelopt(void **state)
     }
 }
 
+#define CT_KV(members) "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"dense\",\"config_groups\":{},\"kv_cache_scheme\":{" members "}}}"
+#define INT8 "\"num_bits\":8,\"type\":\"int\",\"symmetric\":true,\"dynamic\":false"
+
+typedef struct kv_case {
+    const char *config, *k, *v;        /* names of the two tensors; NULL = absent */
+    int64_t n;                         /* their elements */
+    float first;                       /* of the keys */
+    pare_kvscheme want;
+    const char *error;                 /* of reading the scales of attention "a" with 2 heads */
+} kv_case;
+
+static const kv_case kv_cases[] = {
+    { CT_KV(INT8), "a.k_scale", "a.v_scale", 1, 0.5f, { PARE_I8, false }, NULL },
+    { CT_KV(INT8 ",\"strategy\":\"attn_head\""), "a.k_scale", "a.v_scale", 2, 0.5f, { PARE_I8, true }, NULL },
+    { CT_KV("\"num_bits\":8,\"type\":\"float\""), "a.k_scale", "a.v_scale", 1, 0.5f, { PARE_F8_E4M3FN, false }, NULL },
+    { CT_KV("\"type\":\"float\""), NULL, NULL, 1, 1.0f, { PARE_F8_E4M3FN, false }, NULL },
+    { "{\"quantization_config\":{\"quant_method\":\"modelopt\",\"quant_algo\":\"FP8\",\"kv_cache_quant_algo\":\"FP8\"}}", "a.k_proj.k_scale", "a.v_proj.v_scale", 1, 0.5f,
+      { PARE_F8_E4M3FN, false }, NULL },
+    { CT_KV(INT8), "a.k_scale", NULL, 1, 0.5f, { PARE_I8, false }, "a.v_scale: is missing" },
+    { CT_KV(INT8), "a.k_scale", "a.v_scale", 3, 0.5f, { PARE_I8, false }, "a.k_scale: 3 f32 where a scale, or one for each of 2" },
+    { CT_KV(INT8), "a.k_scale", "a.v_scale", 1, 0.0f, { PARE_I8, false }, "a.k_scale: scale 0" },
+    { CT_KV(INT8), "a.k_scale", "a.v_scale", 2, -1.0f, { PARE_I8, false }, "a.k_scale: scale -1" },
+    { CT_KV("\"num_bits\":4,\"type\":\"int\""), "a.k_scale", "a.v_scale", 1, 0.5f, { 0 }, NULL },
+    { CT_KV(INT8 ",\"strategy\":\"channel\""), "a.k_scale", "a.v_scale", 1, 0.5f, { 0 }, NULL },
+    { CT_KV("\"num_bits\":8,\"dynamic\":\"local\""), "a.k_scale", "a.v_scale", 1, 0.5f, { 0 }, NULL },
+    { CT_KV("\"symmetric\":false"), "a.k_scale", "a.v_scale", 1, 0.5f, { 0 }, NULL },
+    { "{}", "a.k_scale", "a.v_scale", 1, 0.5f, { 0 }, NULL },
+};
+
+/* Scales of the key/value cache: which configurations mean them, what their tensors may be, and that others leave them plain tensors. */
+static void kv_scales(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof kv_cases / sizeof *kv_cases; i++) {
+        const kv_case *x = &kv_cases[i];
+        const float k[3] = { x->first, 0.25f, 1 }, v[3] = { 2, 3, 4 };
+        float k2[2], v2[2];
+        pare_store *store;
+        pare_weights *w;
+        pare_err err = { 0 };
+        ckpt *c = ckpt_new();
+        ckpt_add(c, "a.o_proj.weight", PARE_F32, 2, (int64_t[]){ 2, 2 }, NULL);
+        if (x->k) ckpt_add(c, x->k, PARE_F32, x->n > 1 ? 3 : 1, (int64_t[]){ x->n, 1, 1 }, k);
+        if (x->v) ckpt_add(c, x->v, PARE_F32, x->n > 1 ? 3 : 1, (int64_t[]){ x->n, 1, 1 }, v);
+        ckpt_file(c, "config.json", x->config);
+        if (ckpt_open(c, NULL, &store, &w, &err) != PARE_OK) fail_msg("case %zu: %s", i, err.text);
+        assert_int_equal(w->kv.dtype, x->want.dtype);
+        assert_int_equal(w->kv.per_head, x->want.per_head);
+        for (int64_t t = 0; t < w->n; t++) assert_int_equal(w->at[t].kv_scale, x->want.dtype != PARE_DTYPE_NONE && strstr(w->at[t].name, "_scale") != NULL);
+        if (x->error) assert_error(pare_weights_kv_scales(w, "a", 2, k2, v2, &err), PARE_ERR_FORMAT, x->error);
+        else if (x->want.dtype != PARE_DTYPE_NONE) {
+            assert_ok(pare_weights_kv_scales(w, "a", 2, k2, v2, &err));
+            assert_true(k2[0] == x->first && k2[1] == (x->n > 1 ? 0.25f : x->first));
+            assert_true(v2[0] == (x->k ? 2.0f : 1.0f) && v2[1] == (x->n > 1 ? 3.0f : v2[0]));
+        }
+        closed(c, store, w);
+    }
+}
+
 static void gptq_that_is_v2(void **state)
 {
     pare_ctx *ctx = listening();
@@ -430,7 +489,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_values), cmocka_unit_test(metadata_alias), cmocka_unit_test(tinystories), cmocka_unit_test(without_config),
-        cmocka_unit_test(legacy_files), cmocka_unit_test(methods_not_read), cmocka_unit_test(modelopt), cmocka_unit_test(gptq_that_is_v2), cmocka_unit_test(gptq_borrow),
+        cmocka_unit_test(legacy_files), cmocka_unit_test(methods_not_read), cmocka_unit_test(modelopt), cmocka_unit_test(kv_scales), cmocka_unit_test(gptq_that_is_v2), cmocka_unit_test(gptq_borrow),
         cmocka_unit_test(gptq_act_order), cmocka_unit_test(gptq_dynamic), cmocka_unit_test(carried_parts), cmocka_unit_test(every_allocation),
         cmocka_unit_test(arithmetic_of_parts),
     };
