@@ -3,16 +3,17 @@
  * HQQ, half-quadratic quantization: no data, and weights with a heavy tail in mind (Badri and Shaji 2023,
  * https://mobiusml.github.io/hqq_blog/; the authors' package is hqq).
  *
- *   minimize over scale s and zero z   sum |W - (u - z) s|^p,  u = clamp(rne(W / s + z), 0, 2^b - 1),  p = 0.7     for each group
+ *   minimize over scale s and zero z   sum |W - (u - z) s|^p,  u = clamp(rne(W / s + z), 0, 2^b - 1),  p <= 1      for each group
  *
  * by splitting the error into e = W - dq(W) and a part W_e that stands for outliers, in turns (beta grows by kappa = 1.01 a turn):
  *
  *   t = |e| / s;  W_e = sign(e) s max(0, t - t^(p-1) / beta)            the shrinkage of |.|^p
  *   s, z = least squares of W - W_e against u                           hqq itself keeps s and takes z = mean(u - (W - W_e) / s)
  *
- * hqq measures e in units of the weights, where W_e is 0 for all that occur; here it is in steps. The pair of least squared error (quantizer `zero` with a
- * search) is kept where hqq's own result has no smaller sum of |e|^p; else the first pair of the turns for which that holds. So neither measure is
- * above hqq's, and of all that is left squared errors are what whole models are sensitive to: lowering sum |e|^p further raised their KL divergence.
+ * hqq measures e in units of the weights, where W_e is 0 for all that occur, so that what it does is to move z; here e is in steps. Taken is the pair of least
+ * squared error (quantizer `zero` with a search, then codes and line in turns) where its sum of |e|^p is not above that of hqq's own result, else the first pair
+ * of half-quadratic turns for which that holds, else hqq's. Whole models are sensitive to squared errors: going further down in sum |e|^0.7 raised their KL divergence,
+ * so p = 1 by default, which is what hqq itself stops by.
  *
  * Float zero points (layout hqq): groups along a row (axis 1, as rows stream by) or across the tensor (axis 0). Whole zero points: the quantizer's search of the
  * least squared error; there a sum of |e|^0.7 is bought with half as much squared error again.
@@ -25,7 +26,7 @@
 #define KAPPA 1.01f
 
 static const pare_option options[] = {
-    {"lp", PARE_OPT_REAL, "0.3..2", "0.7", "float zero points: exponent of the error that is minimized; below 1 outliers count less"},
+    {"lp", PARE_OPT_REAL, "0.3..2", "1", "float zero points: exponent of the error that must not be above the hqq package's; below 1 outliers count less"},
     {NULL, PARE_OPT_TEXT, NULL, NULL, NULL},
 };
 
@@ -34,7 +35,7 @@ static pare_status prepare(const pare_params *params, pare_scheme *scheme, pare_
     if (scheme->kind != PARE_CODE_INT || scheme->course)
         return pare_fail(err, PARE_ERR_UNSUPPORTED, "method hqq: integer codes are served, not %s", scheme->name);
     scheme->clip = PARE_CLIP_MSE; /* whole zero points; float ones: solve() with clip_p */
-    scheme->clip_p = params != NULL ? pare_params_real(params, "lp") : 0.7;
+    scheme->clip_p = params != NULL ? pare_params_real(params, "lp") : 1.0;
     const pare_status st = pare_scheme_check(scheme, 0, NULL, err);
     return st == PARE_OK ? st : pare_context(err, st, "method hqq");
 }
@@ -55,7 +56,7 @@ typedef struct pair { float scale, zero; double lp, sse; } pair;
 
 static void solver_init(const pare_kernels *k, const pare_scheme *scheme, solver *s)
 {
-    *s = (solver){.k = k, .search = *scheme, .p = scheme->clip_p > 0.0 ? (float)scheme->clip_p : 0.7f, .umax = (1 << scheme->bits) - 1};
+    *s = (solver){.k = k, .search = *scheme, .p = scheme->clip_p > 0.0 ? (float)scheme->clip_p : 1.0f, .umax = (1 << scheme->bits) - 1};
     s->search.clip = PARE_CLIP_MSE;
     s->dtype = scheme->scale_dtype == PARE_DTYPE_NONE ? PARE_F32 : scheme->scale_dtype;
 }
@@ -104,6 +105,29 @@ static bool original(const solver *s, const float *x, int64_t n, pair *out)
     return true;
 }
 
+/* The least squares line through the points (u, a x): false where there is none, or it cannot be stored. */
+static bool line(const solver *s, const pare_zero_sums *a, pair *out)
+{
+    const double spread = a->w * a->uu - a->u * a->u, slope = spread > 0.0 ? (a->w * a->xu - a->x * a->u) / spread : 0.0;
+    return slope > 0.0 && pair_store(s, slope, (a->u - a->x / slope) / a->w, out);
+}
+
+/* Codes and line in turns while the squared error falls. */
+static void polish(const solver *s, const float *x, int64_t n, pair *q)
+{
+    pare_zero_sums a;
+    pair next;
+    s->k->zero_sums(x, NULL, n, q->scale, q->zero, s->umax, &a);
+    q->sse = sse_of(&a, q);
+    for (int turn = 0; turn < TURNS && line(s, &a, &next); turn++) {
+        s->k->zero_sums(x, NULL, n, next.scale, next.zero, s->umax, &a);
+        next.sse = sse_of(&a, &next);
+        if (!(next.sse < q->sse)) break;
+        *q = next;
+    }
+    q->lp = s->k->zero_lp(x, n, q->scale, q->zero, s->umax, s->p);
+}
+
 /* Half-quadratic turns from `from` on, until a pair whose measure is at most `most`: *q becomes it if its squared error is less. */
 static void refine(const solver *s, const float *x, int64_t n, pair from, double most, pair *q)
 {
@@ -112,8 +136,7 @@ static void refine(const solver *s, const float *x, int64_t n, pair from, double
         pare_zero_sums a;
         pair next;
         s->k->hqq_sums(x, n, from.scale, from.zero, s->umax, beta, s->p, &a);
-        const double spread = a.w * a.uu - a.u * a.u, slope = spread > 0.0 ? (a.w * a.xu - a.x * a.u) / spread : 0.0;
-        if (!(slope > 0.0) || !pair_store(s, slope, (a.u - a.x / slope) / a.w, &next)) return;
+        if (!line(s, &a, &next)) return;
         if (next.scale == from.scale && next.zero == from.zero) return;
         measure(s, x, n, &next);
         from = next;
@@ -130,9 +153,9 @@ static pare_status solve(const solver *s, const float *x, int64_t n, float *scal
     const pare_status st = pare_rounder_find(&r, x, 1, n, n, NULL, scale, zero, err);
     if (st != PARE_OK || n < 2 || !original(s, x, n, &best)) return st; /* one value: it is exact */
     start = (pair){.scale = *scale, .zero = *zero};
-    measure(s, x, n, &start);
-    if (start.lp <= best.lp && start.sse <= best.sse) return PARE_OK;
-    refine(s, x, n, start, best.lp, &best);
+    polish(s, x, n, &start);
+    if (start.lp <= best.lp && start.sse <= best.sse) best = start;
+    else refine(s, x, n, start, best.lp, &best);
     *scale = best.scale;
     *zero = best.zero;
     return PARE_OK;
