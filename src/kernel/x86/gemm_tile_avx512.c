@@ -71,6 +71,29 @@ FLOAT_TILE(tile_bf16, mul_add_bf16)
 
 /* ---------------------------------------------------------------------------------------------------------------- bytes */
 
+/*
+ * A segment's sums begin with what zero points take off, -z * (sum of q), where that sum fits into 16 bits: 64 words of at most 4 * 127. One
+ * vpdpwssd for each, the upper half of its words 0.
+ */
+INLINE bool zeros_first(const pare_gemm_tile *t, int s)
+{
+    return t->w_zero && t->seg_words[s] <= 64;
+}
+
+INLINE void begin_with_zeros(const pare_gemm_tile *t, int s, const int n, __m512i sum[PARE_GEMM_TOKENS][2])
+{
+    const uint32_t *zero = (const uint32_t *)(const void *)(t->w_zero + s * PARE_GEMM_ROWS);
+    const __m512i none = _mm512_setzero_si512(), half = _mm512_set1_epi32(0xffff);
+    const __m512i z0 = _mm512_and_si512(_mm512_sub_epi32(none, words_at(zero)), half), z1 = _mm512_and_si512(_mm512_sub_epi32(none, words_at(zero + 16)), half);
+    const int32_t *x_sum = t->x_sum + s * PARE_GEMM_TOKENS;
+#pragma GCC unroll 12
+    for (int j = 0; j < n; j++) {
+        const __m512i x = _mm512_set1_epi32(x_sum[j]);
+        sum[j][0] = _mm512_dpwssd_epi32(none, z0, x);
+        sum[j][1] = _mm512_dpwssd_epi32(none, z1, x);
+    }
+}
+
 INLINE void subtract_zeros(const pare_gemm_tile *t, int s, const int n, __m512i sum[PARE_GEMM_TOKENS][2])
 {
     const uint32_t *zero = (const uint32_t *)(const void *)(t->w_zero + s * PARE_GEMM_ROWS);
@@ -88,7 +111,7 @@ INLINE void add_segment(const pare_gemm_tile *t, int s, const int n, __m512i sum
 {
     const float *w_scale = t->w_scale + s * PARE_GEMM_ROWS, *x_scale = t->x_scale + s * PARE_GEMM_TOKENS;
     const __m512 scale0 = _mm512_loadu_ps(w_scale), scale1 = _mm512_loadu_ps(w_scale + 16);
-    if (t->w_zero) subtract_zeros(t, s, n, sum);
+    if (t->w_zero && !zeros_first(t, s)) subtract_zeros(t, s, n, sum);
 #pragma GCC unroll 12
     for (int j = 0; j < n; j++) {
         const __m512 x = _mm512_set1_ps(x_scale[j]);
@@ -124,8 +147,12 @@ INLINE void u8_tile(const pare_gemm_tile *t, const int n)
     const uint32_t *w = t->w, *x = t->x;
     for (int s = 0; s < t->segments; s++) {
         __m512i sum[PARE_GEMM_TOKENS][2];
+        if (zeros_first(t, s)) {
+            begin_with_zeros(t, s, n, sum);
+        } else {
 #pragma GCC unroll 12
-        for (int j = 0; j < n; j++) sum[j][0] = sum[j][1] = _mm512_setzero_si512();
+            for (int j = 0; j < n; j++) sum[j][0] = sum[j][1] = _mm512_setzero_si512();
+        }
         for (int32_t i = 0; i < t->seg_words[s]; i++, w += PARE_GEMM_PANEL, x += PARE_GEMM_TOKENS) {
             const __m512i w0 = words_at(w), w1 = words_at(w + PARE_GEMM_PANEL_WORDS);
             __builtin_prefetch(x + PARE_GEMM_WORDS * PARE_GEMM_TOKENS, 0, 2);
