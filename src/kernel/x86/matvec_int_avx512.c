@@ -42,10 +42,9 @@ INLINE __m512 add_term(__m512 acc, __m512i v, __m512 sum, const panel *p, int64_
 }
 
 /*
- * Rows that go through one block together, from row r on: their instructions lie between one another, since a chain of vpdpbusd alone waits
- * five cycles for each. SOME is what fits into registers: sums of all limbs and the weights.
+ * All rows go through one block together: their instructions lie between one another, since a chain of vpdpbusd alone waits five cycles for
+ * each.
  */
-enum { SOME = 4 };
 #ifdef __AVX512F__
 #define EACH(i, n) _Pragma("GCC unroll 8") for (int i = 0; i < (n); i++)
 #else
@@ -55,7 +54,7 @@ enum { SOME = 4 };
 /* The last limb of each row begins with what zero points take off. */
 INLINE void begin_limbs(__m512i (*v)[3], const int limbs, const int zero, __m512i start, const int32_t *z, int64_t stride, const int lanes, __m512i lane_at)
 {
-    EACH(i, SOME) {
+    EACH(i, ROWS) {
         for (int limb = 0; limb < limbs - 1; limb++) v[i][limb] = _mm512_setzero_si512();
         v[i][limbs - 1] = zero == ZEROS ? _mm512_dpwssd_epi32(_mm512_setzero_si512(), numbers(z + i * stride, lanes, lane_at), start) : start;
     }
@@ -80,21 +79,18 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
         const __m512 x_scale = _mm512_set1_ps(s->x_scale[b]);
         const __m512i sum = LOAD(s->sum + b * 16);
         const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, 3)) : zero == ZEROS ? split_sum(sum, limbs, zero_shift(PARE_W_U4)) : none;
-        EACH(half, ROWS / SOME) {
-            const int r = half * SOME;
-            __m512i w[SOME], v[SOME][3];
-            begin_limbs(v, limbs, zero, start, s->p.zero + r * s->p.stride + number, s->p.stride, lanes, lane_at);
-            EACH(i, SOME) {
-                w[i] = LOAD(at + (r + i) * s->apart);
-                _mm_prefetch((const char *)at + (r + i) * s->apart + AHEAD, _MM_HINT_T0);
-            }
-            EACH(p, 2)
-                EACH(i, SOME) {
-                    const __m512i u = _mm512_and_si512(p ? _mm512_srli_epi16(w[i], 4) : w[i], low);
-                    for (int limb = 0; limb < limbs; limb++) v[i][limb] = _mm512_dpbusd_epi32(v[i][limb], u, LOAD(q + (limb * 2 + p) * 64));
-                }
-            EACH(i, SOME) acc[r + i] = add_term(acc[r + i], joined(v[i], limbs), _mm512_cvtepi32_ps(sum), &s->p, (r + i) * s->p.stride + number, lanes, zero, x_scale, each, lane_at);
+        __m512i w[ROWS], v[ROWS][3];
+        begin_limbs(v, limbs, zero, start, s->p.zero + number, s->p.stride, lanes, lane_at);
+        EACH(i, ROWS) {
+            w[i] = LOAD(at + i * s->apart);
+            _mm_prefetch((const char *)at + i * s->apart + AHEAD, _MM_HINT_T0);
         }
+        EACH(p, 2)
+            EACH(i, ROWS) {
+                const __m512i u = _mm512_and_si512(p ? _mm512_srli_epi16(w[i], 4) : w[i], low);
+                for (int limb = 0; limb < limbs; limb++) v[i][limb] = _mm512_dpbusd_epi32(v[i][limb], u, LOAD(q + (limb * 2 + p) * 64));
+            }
+        EACH(i, ROWS) acc[i] = add_term(acc[i], joined(v[i], limbs), _mm512_cvtepi32_ps(sum), &s->p, i * s->p.stride + number, lanes, zero, x_scale, each, lane_at);
     }
     EACH(r, ROWS) _mm512_storeu_ps(s->acc[r], acc[r]);
 }
@@ -124,6 +120,7 @@ INLINE codes codes_of(const uint8_t *at, const int bits)
 /* Plane p of four. */
 INLINE __m512i plane_of(const codes *c, const int bits, const int p)
 {
+    if (bits == 2 && p == 0) return _mm512_and_si512(c->w[0], _mm512_set1_epi8(3));
     if (bits == 2) return _mm512_gf2p8affine_epi64_epi8(c->w[0], _mm512_set1_epi64(BIT(0, 2 * p) | BIT(1, 2 * p + 1)), 0);
     if (p < 2) return _mm512_and_si512(c->w[p], _mm512_set1_epi8(15));
     return _mm512_gf2p8affine_epi64_epi8(c->w[p - 2], _mm512_set1_epi64(BIT(0, 4) | BIT(1, 5) | BIT(2, 6) | BIT(3, 7)), 0);
@@ -142,23 +139,20 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
         const __m512 x_scale = _mm512_mask_mov_ps(_mm512_set1_ps(s->x_scale[b]), 0xff00, _mm512_set1_ps(s->x_scale[b + 1]));
         const __m512i sum = LOAD(s->sum + b * 8);
         const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, (unsigned)bits - 1)) : zero == ZEROS ? split_sum(sum, limbs, zero_shift(PARE_W_U2)) : none;
-        EACH(half, ROWS / SOME) {
-            const int r = half * SOME;
-            codes w[SOME];
-            __m512i v[SOME][3];
-            begin_limbs(v, limbs, zero, start, s->p.zero + r * s->p.stride + number, s->p.stride, 1, lane_at);
-            EACH(i, SOME) {
-                w[i] = codes_of(at + (r + i) * s->apart, bits);
-                _mm_prefetch((const char *)at + (r + i) * s->apart + AHEAD, _MM_HINT_T0);
-                if (bits == 3) _mm_prefetch((const char *)at + (r + i) * s->apart + AHEAD + 64, _MM_HINT_T0);
-            }
-            EACH(p, 4)
-                EACH(i, SOME) {
-                    const __m512i u = plane_of(&w[i], bits, p);
-                    for (int limb = 0; limb < limbs; limb++) v[i][limb] = _mm512_dpbusd_epi32(v[i][limb], u, LOAD(q + (limb * 4 + p) * 64));
-                }
-            EACH(i, SOME) acc[r + i] = add_term(acc[r + i], joined(v[i], limbs), _mm512_cvtepi32_ps(sum), &s->p, (r + i) * s->p.stride + number, 1, zero, x_scale, each, lane_at);
+        codes w[ROWS];
+        __m512i v[ROWS][3];
+        begin_limbs(v, limbs, zero, start, s->p.zero + number, s->p.stride, 1, lane_at);
+        EACH(i, ROWS) {
+            w[i] = codes_of(at + i * s->apart, bits);
+            _mm_prefetch((const char *)at + i * s->apart + AHEAD, _MM_HINT_T0);
+            if (bits == 3) _mm_prefetch((const char *)at + i * s->apart + AHEAD + 64, _MM_HINT_T0);
         }
+        EACH(p, 4)
+            EACH(i, ROWS) {
+                const __m512i u = plane_of(&w[i], bits, p);
+                for (int limb = 0; limb < limbs; limb++) v[i][limb] = _mm512_dpbusd_epi32(v[i][limb], u, LOAD(q + (limb * 4 + p) * 64));
+            }
+        EACH(i, ROWS) acc[i] = add_term(acc[i], joined(v[i], limbs), _mm512_cvtepi32_ps(sum), &s->p, i * s->p.stride + number, 1, zero, x_scale, each, lane_at);
     }
     EACH(r, ROWS) _mm512_storeu_ps(s->acc[r], acc[r]);
 }
