@@ -180,31 +180,59 @@ typedef struct experts {
     const pare_walk_site *sites;
     int64_t n;
     pare_collect **at;
-    pare_collect *pool;        /* of all experts' rows, when one is starved */
-    float *f; int64_t f_rows;  /* the float model's rows in the place of an expert's */
+    pare_collect *pool;        /* of all experts' rows, when one is starved; of x / pool_scale */
+    const float *pool_scale;
+    float *f; int64_t f_floats; /* the float model's rows in the place of an expert's: [n, in], then gate and up [n, ffn] */
+    pare_workspace ws;
 } experts;
 
 int64_t calibrate_wanted_rows(int64_t cols) { return (cols + STARVED - 1) / STARVED; }
 uint64_t calibrate_expert_bytes(const pare_quantize_options *options) { return options->memory ? options->memory / 2 : EXPERT_BYTES; }
 
-/* Rows of the float stream: of gate and up those of the same tokens; of down there are none, as its router may have chosen others. */
-static pare_status float_rows(experts *e, const pare_walk_site *site, int64_t text, int64_t n, const int32_t *tokens, const float **f, pare_err *err)
+/* act(gate x) * (up x) of one expert of the float model, x [n, in]. */
+static pare_status float_ffn(experts *e, const pare_walk_site *site, int expert, int64_t n, const float *x, float *gate, float *up, pare_err *err)
 {
+    const pare_gnode *node = &site->graph->nodes.at[site->node];
+    const pare_moe *m = node->attr;
+    pare_linear l[2] = { 0 };
+    const pare_linear *at[2] = { &l[0], &l[1] };
+    pare_status st;
+    for (int k = 0; k < 2; k++) PARE_TRY(pare_walk_linear(e->c->walk, site->graph, node->w[1 + 3 * expert + k], &l[k], err));
+    PARE_TRY(pare_linear_forward(e->c->ctx, at, 2, PARE_COMPUTE_EXACT, n, x, l[0].w.cols, (float *[]){ gate, up }, (int64_t[]){ m->ffn, m->ffn }, &e->ws, err));
+    e->c->ctx->kernels->activate_mul(gate, gate, up, n * m->ffn, m->act);
+out:
+    pare_linear_clear(&l[0]);
+    pare_linear_clear(&l[1]);
+    return st;
+}
+
+/*
+ * What the float model has in the place of an expert's rows: of gate and up, its rows of the same tokens; of down, what its expert makes of these, whatever its
+ * own router chose.
+ */
+static pare_status float_rows(experts *e, const pare_walk_site *site, int expert, int64_t text, int64_t n, const int32_t *tokens, const float **f, pare_err *err)
+{
+    const pare_gnode *node = &site->graph->nodes.at[site->node];
+    const pare_moe *m = node->attr;
+    const int64_t in = site->graph->weights.at[node->w[1]].shape[1], floats = n * (in + (site->stage ? 2 * m->ffn : 0));
+    pare_walk_site input = *site;
     const float *all;
     int64_t rows;
     *f = NULL;
-    if (e->c->drift < 0 || site->stage) return PARE_OK;
-    if (n > e->f_rows) {
+    if (e->c->drift < 0) return PARE_OK;
+    if (floats > e->f_floats) {
         pare_dealloc(e->f);
-        e->f_rows = 0;
-        const pare_status st = pare_alloc_try((size_t)(n * site->cols) * sizeof *e->f, name_of(site), (void **)&e->f, err);
+        e->f = NULL;
+        e->f_floats = 0;
+        const pare_status st = pare_alloc_try((size_t)floats * sizeof *e->f, name_of(site), (void **)&e->f, err);
         if (st != PARE_OK) return st;
-        e->f_rows = n;
+        e->f_floats = floats;
     }
-    pare_walk_rows(e->c->walk, e->c->drift, site, text, &all, &rows);
-    for (int64_t i = 0; i < n; i++) memcpy(e->f + i * site->cols, all + tokens[i] * site->cols, (size_t)site->cols * sizeof *e->f);
-    *f = e->f;
-    return PARE_OK;
+    input.cols = in;
+    pare_walk_rows(e->c->walk, e->c->drift, &input, text, &all, &rows);
+    for (int64_t i = 0; i < n; i++) memcpy(e->f + i * in, all + tokens[i] * in, (size_t)in * sizeof *e->f);
+    *f = site->stage ? e->f + n * in : e->f;
+    return site->stage ? float_ffn(e, site, expert, n, e->f, e->f + n * in, e->f + n * (in + m->ffn), err) : PARE_OK;
 }
 
 static pare_status see_expert(void *user, int64_t text, int which, const float *x, int64_t n, int64_t cols, const int32_t *tokens, pare_err *err)
@@ -219,7 +247,7 @@ static pare_status see_expert(void *user, int64_t text, int which, const float *
         if (e->sites[i].expert != expert && !e->pool) continue;
         pare_collect *to = e->pool ? e->pool : e->at[i];
         if (!to) break;
-        if ((st = float_rows(e, &e->sites[i], text, n, tokens, &f, err)) == PARE_OK) st = pare_collect_add(to, text, x, f, n, err);
+        if ((st = float_rows(e, &e->sites[i], expert, text, n, tokens, &f, err)) == PARE_OK) st = pare_collect_add(to, text, x, f, n, err);
         break;
     }
     e->c->statistics += pare_now() - start;
@@ -234,7 +262,17 @@ static pare_status observe(experts *e, pare_err *err)
     return st;
 }
 
-static pare_status pool_all(experts *e, pare_err *err)
+/* Scales that are all 1 (of a fold that was left alone) are none. */
+static const float *scale_unless_ones(const calibrate *c, const pare_walk_site *site)
+{
+    const float *scale = scale_of(c, site);
+    for (int64_t k = 0; scale && k < site->cols; k++)
+        if (scale[k] != 1.0f) return scale;
+    return NULL;
+}
+
+/* Rows of all experts, of x / scale: a fold of down is each expert's own. */
+static pare_status pool_all(experts *e, const float *scale, pare_err *err)
 {
     pare_needs needs = PARE_NEEDS_NOTHING;
     pare_collect *pool = NULL;
@@ -242,9 +280,12 @@ static pare_status pool_all(experts *e, pare_err *err)
     for (int64_t i = 0; i < e->n; i++)
         for (int k = 0; k < e->sites[i].n_readers; k++)
             needs |= calibrate_needs(e->c->plan, calibrate_item(e->c->plan, e->c->weights, e->sites[i].graph, e->sites[i].readers[k].weight));
-    pare_status st = pare_collect_new(e->c->ctx, needs, e->sites[0].cols, e->c->texts->tokens * moe->top, scale_of(e->c, &e->sites[0]), name_of(&e->sites[0]), &pool, err);
+    pare_collect_free(e->pool);
+    e->pool = NULL;
+    pare_status st = pare_collect_new(e->c->ctx, needs, e->sites[0].cols, e->c->texts->tokens * moe->top, scale, name_of(&e->sites[0]), &pool, err);
     if (st != PARE_OK) return st;
     e->pool = pool;
+    e->pool_scale = scale;
     return observe(e, err);
 }
 
@@ -257,8 +298,9 @@ static pare_status round_expert(experts *e, int64_t i, pare_stats *pooled, pare_
     pare_status st = pare_collect_finish(e->at[i], &stats, err);
     if (st != PARE_OK) return st;
     if (stats.tokens < wanted) {
-        if (!e->pool) {
-            if ((st = pool_all(e, err)) != PARE_OK || (st = pare_collect_finish(e->pool, pooled, err)) != PARE_OK) return st;
+        const float *scale = scale_unless_ones(e->c, site);
+        if (!e->pool || e->pool_scale != scale) {
+            if ((st = pool_all(e, scale, err)) != PARE_OK || (st = pare_collect_finish(e->pool, pooled, err)) != PARE_OK) return st;
         }
         pare_print(remark, sizeof remark, "starved: %lld rows of %lld wanted; calibrated with those of all experts of the layer", (long long)stats.tokens, (long long)wanted);
         pare_log(e->c->ctx, PARE_LOG_WARNING, "%s: %s", name_of(site), remark);
@@ -320,6 +362,7 @@ static pare_status do_experts(calibrate *c, const pare_walk_site *sites, int64_t
 out:
     for (int64_t i = 0; i < n; i++) pare_collect_free(e.at[i]);
     pare_collect_free(e.pool);
+    pare_workspace_clear(&e.ws);
     pare_dealloc(e.f);
     pare_dealloc(e.at);
     return st;

@@ -59,7 +59,14 @@ static void add_sites(const calibrate *c, const pare_walk *w, pare_preflight *p)
         const site_cost cost = cost_of(c, &sites[i], rows);
         experts = sites[i].expert > 0 ? experts + cost.bytes : sites[i].expert == 0 ? cost.bytes : 0;
         const uint64_t limit = calibrate_expert_bytes(c->options), side = experts > limit ? (cost.bytes > limit ? cost.bytes : limit) : experts;
-        const uint64_t bytes = sites[i].expert >= 0 ? side : cost.bytes;
+        uint64_t bytes = sites[i].expert >= 0 ? side : cost.bytes;
+        if (sites[i].expert >= 0 && c->drift >= 0) { /* the float model's rows of one text: inputs, gate and up */
+            const pare_gnode *node = &sites[i].graph->nodes.at[sites[i].node];
+            const pare_moe *m = node->attr;
+            const int64_t in = sites[i].graph->weights.at[node->w[1]].shape[1];
+            bytes += (uint64_t)(c->texts->seq_len * (in + (sites[i].stage ? 2 * m->ffn : 0))) * sizeof(float);
+            p->macs += sites[i].stage ? 2 * rows * (double)in * (double)m->ffn : 0;
+        }
         if (bytes > p->layer) p->layer = bytes;
         p->macs += cost.macs;
     }

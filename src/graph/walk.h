@@ -85,6 +85,8 @@ pare_status pare_walk_run(pare_walk *w, int stream, pare_err *err);
 void pare_walk_copy(pare_walk *w, int from, int to);
 /* Input rows [n, cols] of a site whose piece the stream stands before: not of mixtures. Valid until the stream moves. */
 void pare_walk_rows(const pare_walk *w, int stream, const pare_walk_site *site, int64_t text, const float **x, int64_t *n);
+/* A matrix as the checkpoint has it, whatever the streams compute with; the caller's to clear. */
+pare_status pare_walk_linear(pare_walk *w, const pare_graph *g, pare_gw weight, pare_linear *out, pare_err *err);
 /*
  * Rows that the mixture `node` of the next piece sends to its experts, text by text: calls see(user, text, place in the node's weights, rows, n, cols)
  * for gate and up (stage 0), or down (stage 1; computed with the gate and up that the stream has now). The stream stays where it is.

@@ -250,6 +250,14 @@ pare_status pare_walk_replace(pare_walk *w, int stream, const pare_graph *g, par
     return PARE_OK;
 }
 
+pare_status pare_walk_linear(pare_walk *w, const pare_graph *g, pare_gw weight, pare_linear *out, pare_err *err)
+{
+    walk_graph *x = &w->graphs[g == w->engine->graph ? w->n_graphs - 1 : 0];
+    if (weight < 0 || (size_t)weight >= x->g->weights.n || !x->e->weights[weight].matrix) return pare_fail(err, PARE_ERR_USAGE, "weight %d is no matrix", (int)weight);
+    memset(out, 0, sizeof *out);
+    return x->e->source.linear(x->e->source.user, w->ctx, &x->e->weights[weight].from, out, err);
+}
+
 pare_status pare_walk_result(pare_walk *w, int stream, int64_t text, pare_row_fn fn, void *user, pare_err *err)
 {
     const walk_piece *p = &w->tail;

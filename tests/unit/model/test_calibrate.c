@@ -252,12 +252,57 @@ static rows_of rows_of_all_experts(const observed *o, const char *name)
 }
 
 /* 2^-15: products by bf16 pieces (kernel/gemm.h) */
+/* y [n, rows] = x W^T, W of the checkpoint */
+static float *product(bench *b, const char *name, const float *x, int64_t n)
+{
+    pare_err err = { 0 };
+    const int64_t i = pare_weights_find(b->weights, name);
+    const int64_t rows = b->plan->items[i].rows, cols = b->plan->items[i].cols;
+    float *w = malloc((size_t)(rows * cols) * sizeof *w), *y = malloc((size_t)(n * rows) * sizeof *y);
+    assert_true(i >= 0 && w && y);
+    assert_ok(pare_weights_read(NULL, b->weights, i, 0, rows, w, &err));
+    for (int64_t k = 0; k < n * rows; k++) {
+        double sum = 0;
+        for (int64_t c = 0; c < cols; c++) sum += (double)x[k / rows * cols + c] * (double)w[k % rows * cols + c];
+        y[k] = (float)sum;
+    }
+    free(w);
+    return y;
+}
+
+/* What the float model has for the tokens of a Mixtral expert: its own rows of these tokens (found by the router's inputs), for down what its expert makes of them. */
+static rows_of float_rows_of_expert(bench *b, const observed *quantized, const observed *original, const char *name)
+{
+    char gate[160], up[160], router[160];
+    const int to = (int)(strlen(name) - strlen("w1.weight"));
+    snprintf(gate, sizeof gate, "%.*sw1.weight", to, name);
+    snprintf(up, sizeof up, "%.*sw3.weight", to, name);
+    snprintf(router, sizeof router, "%.*sgate.weight", (int)(strstr(name, "experts.") - name), name);
+    const rows_of *x = rows_named(quantized, gate), *all = rows_named(quantized, router), *whole = rows_named(original, router);
+    rows_of f = { .n = x->n, .cols = x->cols, .x = malloc((size_t)(x->n * x->cols) * sizeof(float)) };
+    assert_non_null(f.x);
+    for (int64_t r = 0, t = -1; r < x->n; r++) {
+        const size_t bytes = (size_t)x->cols * sizeof(float);
+        do assert_true(++t < all->n);
+        while (memcmp(all->x + t * x->cols, x->x + r * x->cols, bytes));
+        memcpy(f.x + r * x->cols, whole->x + t * x->cols, bytes);
+    }
+    if (!strstr(name, "w2.weight")) return f;
+    float *g = product(b, gate, f.x, f.n), *u = product(b, up, f.x, f.n);
+    free(f.x);
+    f.cols = rows_named(quantized, name)->cols;
+    for (int64_t i = 0; i < f.n * f.cols; i++) g[i] = g[i] / (1 + expf(-g[i])) * u[i];
+    free(u);
+    f.x = g;
+    return f;
+}
+
 static void near_sum(const char *name, const char *what, double got, double want, double size)
 {
     if (!(fabs(got - want) <= 0x1p-15 * size + 1e-30)) fail_msg("%s: %s is %g, expected %g", name, what, got, want);
 }
 
-/* Sums in double over the rows that the engine shows. experts: the float model's router may send it other rows. */
+/* Sums in double over the rows that the engine shows. */
 static void check_seen(const seen *k, const rows_of *x, const rows_of *f)
 {
     const int64_t cols = x->cols;
@@ -344,7 +389,11 @@ static void check_golden(void **state)
     for (int i = 0; i < n_kept; i++) {
         const bool expert = strstr(kept[i].name, "experts.") != NULL;
         const rows_of *x = rows_named(&quantized, kept[i].name);
-        if (kept[i].stats.tokens == x->n) check_seen(&kept[i], x, expert ? NULL : rows_named(&original, kept[i].name));
+        if (kept[i].stats.tokens == x->n && expert) {
+            const rows_of f = float_rows_of_expert(&b, &quantized, &original, kept[i].name);
+            check_seen(&kept[i], x, &f);
+            free(f.x);
+        } else if (kept[i].stats.tokens == x->n) check_seen(&kept[i], x, rows_named(&original, kept[i].name));
         else { /* starved */
             assert_true(expert && x->n < (x->cols + 3) / 4);
             const rows_of all = rows_of_all_experts(&quantized, kept[i].name);
@@ -425,6 +474,13 @@ static float *result_of(bench *b, const char *folder, bool replaced, int64_t *n)
     return out;
 }
 
+/* Expert 1 is chosen less often: too seldom for its down, which has a fold of its own. */
+static void weaken(float *x, int64_t rows, int64_t cols, const void *user)
+{
+    (void)rows, (void)user;
+    for (int64_t c = 0; c < cols; c++) x[cols + c] *= 0.7f;
+}
+
 /* What a method that folds is given, x / s, and what is written: the folded model computes what the unfolded one with unfolded weights does. */
 static void check_folds(void **state)
 {
@@ -434,10 +490,12 @@ static void check_folds(void **state)
     pare_err err = { 0 };
     bench b;
     int64_t n;
+    int starved = 0;
     snprintf(folder, sizeof folder, "%s", golden_write(g, NULL));
     snprintf(work, sizeof work, "%s", fresh("fold"));
     snprintf(again, sizeof again, "%s", fresh("again"));
     snprintf(out, sizeof out, "%s", fresh("folded"));
+    if (!strcmp(g->name, "mixtral")) test_change_tensor(folder, "model.layers.0.block_sparse_moe.gate.weight", weaken, NULL);
     method_now = &folder_method;
     bits_now = 8;
     keep_stats = true;
@@ -448,7 +506,12 @@ static void check_folds(void **state)
     for (int i = 0; i < n_kept; i++) {
         const rows_of *x = rows_named(&quantized, kept[i].name);
         const pare_plan_item *item = &b.plan->items[pare_weights_find(b.weights, kept[i].name)];
-        if (kept[i].stats.tokens != x->n) continue; /* starved */
+        rows_of all = { 0 };
+        if (kept[i].stats.tokens != x->n) { /* starved: in its own fold's terms all the same */
+            all = rows_of_all_experts(&quantized, kept[i].name);
+            x = &all;
+            starved += strstr(kept[i].name, "w2.weight") != NULL;
+        }
         for (int64_t r = 0; r < x->n && item->fold_columns >= 0; r++)
             for (int64_t k = 0; k < x->cols; k++) x->x[r * x->cols + k] /= b.plan->folds.at[item->fold_columns].scale[k];
         for (int64_t k = 0; k < x->cols; k++) { /* H = sum x x^T / (s s^T) */
@@ -459,7 +522,12 @@ static void check_folds(void **state)
             }
             near_sum(kept[i].name, "folded Hessian", (double)kept[i].hessian[k], h, 10 * size);
         }
+        /* rows were divided in place: another of the same input, or a starved one, must find them as they were */
+        for (int64_t r = 0; r < x->n && item->fold_columns >= 0; r++)
+            for (int64_t k = 0; k < x->cols; k++) x->x[r * x->cols + k] *= b.plan->folds.at[item->fold_columns].scale[k];
+        free(all.x);
     }
+    assert_true(starved > 0 || strcmp(g->name, "mixtral"));
     forget();
     float *want = result_of(&b, folder, true, &n);
     write_result(&b, out);
