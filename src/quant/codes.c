@@ -154,3 +154,26 @@ const float *pare_row_sanitize(const float *x, int64_t n, const pare_row_scratch
     for (int64_t i = 0; i < n; i++) s->x[i] = isnan(x[i]) ? 0.0f : isinf(x[i]) ? copysignf(most, x[i]) : x[i];
     return s->x;
 }
+
+pare_status pare_code_rows(const pare_kernels *k, const pare_scheme *scheme, const pare_rows_in *in, void *scratch, pare_rows_out *out, pare_code_row fn, void *own,
+                           pare_err *err)
+{
+    pare_row_coder c = {.k = k, .scheme = scheme, .cols = in->cols, .groups = pare_scheme_groups_per_row(scheme, in->cols), .out = out};
+    c.group = scheme->granularity == PARE_PER_GROUP && scheme->group_size < in->cols ? scheme->group_size : in->cols;
+    pare_row_scratch_cut(scheme, in->cols, scratch, &c.s);
+    out->error = (pare_row_error){0};
+    out->nonfinite = 0;
+    for (int64_t row = 0; row < in->rows && in->cols > 0; row++) {
+        const float *x;
+        pare_row_error e;
+        const pare_status st = pare_row_values(k, in, row, &c.s, &x, err);
+        if (st != PARE_OK) return st;
+        const int64_t bad = k->count_nonfinite(x, in->cols);
+        out->nonfinite += bad;
+        if (bad > 0) x = pare_row_sanitize(x, in->cols, &c.s);
+        fn(&c, own, row, x);
+        k->row_error(x, c.s.y, in->cols, &e);
+        pare_row_error_add(&out->error, &e);
+    }
+    return PARE_OK;
+}

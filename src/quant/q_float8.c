@@ -68,51 +68,27 @@ static pare_status quantize(pare_ctx *ctx, const float *x, const float *scales_i
 
 /* ------------------------------------------------------------------------------------------------------------------ rows */
 
-typedef struct row_job {
-    const pare_kernels *k;
-    const pare_scheme *scheme;
-    pare_dtype scale_dtype;
-    double largest;
-    int64_t n, group;
-    pare_row_scratch s;
-    float table[256];
-} row_job;
+typedef struct row_job { pare_dtype scale_dtype; double largest; float table[256]; } row_job;
 
-static void encode_row(const row_job *job, const float *x, float *scales, uint8_t *codes, pare_row_error *e)
+static void code_row(const pare_row_coder *c, void *own, int64_t row, const float *x)
 {
-    job->k->absmax_groups(x, job->n, job->group, job->s.hi);
-    for (int64_t at = 0, g = 0; at < job->n; at += job->group, g++) {
-        const int64_t n = job->n - at < job->group ? job->n - at : job->group;
-        scales[g] = scale_for(job->scale_dtype, job->largest, job->s.hi[g]);
-        job->k->f32_to_f8(codes + at, x + at, n, scales[g], job->scheme->code_dtype);
-        for (int64_t i = 0; i < n; i++) job->s.y[at + i] = job->table[codes[at + i]] * scales[g];
+    const row_job *job = own;
+    float *scales = c->out->scales + row * c->groups;
+    uint8_t *codes = c->out->codes + row * c->cols;
+    c->k->absmax_groups(x, c->cols, c->group, c->s.hi);
+    for (int64_t at = 0, g = 0; at < c->cols; at += c->group, g++) {
+        const int64_t n = c->cols - at < c->group ? c->cols - at : c->group;
+        scales[g] = scale_for(job->scale_dtype, job->largest, c->s.hi[g]);
+        c->k->f32_to_f8(codes + at, x + at, n, scales[g], c->scheme->code_dtype);
+        for (int64_t i = 0; i < n; i++) c->s.y[at + i] = job->table[codes[at + i]] * scales[g];
     }
-    job->k->row_error(x, job->s.y, job->n, e);
 }
 
 static pare_status quantize_rows(const pare_kernels *k, const pare_scheme *scheme, const pare_rows_in *in, void *scratch, pare_rows_out *out, pare_err *err)
 {
-    row_job job = {.k = k, .scheme = scheme, .n = in->cols};
-    const int64_t groups = pare_scheme_groups_per_row(scheme, in->cols);
-    job.scale_dtype = scheme->scale_dtype == PARE_DTYPE_NONE ? PARE_F32 : scheme->scale_dtype;
-    job.largest = pare_dtype_get_info(scheme->code_dtype)->max;
-    job.group = scheme->granularity == PARE_PER_GROUP && scheme->group_size < in->cols ? scheme->group_size : in->cols;
+    row_job job = {.scale_dtype = scheme->scale_dtype == PARE_DTYPE_NONE ? PARE_F32 : scheme->scale_dtype, .largest = pare_dtype_get_info(scheme->code_dtype)->max};
     for (int u = 0; u < 256; u++) job.table[u] = pare_f8_to_f32(scheme->code_dtype, (uint8_t)u);
-    pare_row_scratch_cut(scheme, in->cols, scratch, &job.s);
-    out->error = (pare_row_error){0};
-    out->nonfinite = 0;
-    for (int64_t row = 0; row < in->rows && in->cols > 0; row++) {
-        const float *x;
-        pare_row_error e;
-        const pare_status st = pare_row_values(k, in, row, &job.s, &x, err);
-        if (st != PARE_OK) return st;
-        const int64_t bad = k->count_nonfinite(x, in->cols);
-        out->nonfinite += bad;
-        if (bad > 0) x = pare_row_sanitize(x, in->cols, &job.s);
-        encode_row(&job, x, out->scales + row * groups, out->codes + row * in->cols, &e);
-        pare_row_error_add(&out->error, &e);
-    }
-    return PARE_OK;
+    return pare_code_rows(k, scheme, in, scratch, out, code_row, &job, err);
 }
 
 /* ------------------------------------------------------------------------------------------------------ rounding by column */

@@ -62,28 +62,18 @@ static pare_status quantize(pare_ctx *ctx, const float *x, const float *scales_i
     return pare_quant_parallel(ctx, q->grid.n_scales, one_row, &job, err);
 }
 
+static void stream_row(const pare_row_coder *c, void *own, int64_t row, const float *x)
+{
+    uint8_t *codes = c->out->codes + row * c->cols;
+    (void)own;
+    code_row(c->k, x, c->cols, &c->out->scales[row], codes);
+    if (c->out->zeros != NULL) c->out->zeros[row] = 128;
+    for (int64_t i = 0; i < c->cols; i++) c->s.y[i] = (float)((int)codes[i] - 128) * c->out->scales[row];
+}
+
 static pare_status quantize_rows(const pare_kernels *k, const pare_scheme *scheme, const pare_rows_in *in, void *scratch, pare_rows_out *out, pare_err *err)
 {
-    pare_row_scratch s;
-    pare_row_scratch_cut(scheme, in->cols, scratch, &s);
-    out->error = (pare_row_error){0};
-    out->nonfinite = 0;
-    for (int64_t row = 0; row < in->rows && in->cols > 0; row++) {
-        const float *x;
-        uint8_t *codes = out->codes + row * in->cols;
-        pare_row_error e;
-        const pare_status st = pare_row_values(k, in, row, &s, &x, err);
-        if (st != PARE_OK) return st;
-        const int64_t bad = k->count_nonfinite(x, in->cols);
-        out->nonfinite += bad;
-        if (bad > 0) x = pare_row_sanitize(x, in->cols, &s);
-        code_row(k, x, in->cols, &out->scales[row], codes);
-        if (out->zeros != NULL) out->zeros[row] = 128;
-        for (int64_t i = 0; i < in->cols; i++) s.y[i] = (float)((int)codes[i] - 128) * out->scales[row];
-        k->row_error(x, s.y, in->cols, &e);
-        pare_row_error_add(&out->error, &e);
-    }
-    return PARE_OK;
+    return pare_code_rows(k, scheme, in, scratch, out, stream_row, NULL, err);
 }
 
 const pare_quantizer pare_q_llm_int8 = {

@@ -76,41 +76,25 @@ static pare_status quantize(pare_ctx *ctx, const float *x, const float *scales_i
 
 /* ------------------------------------------------------------------------------------------------------------------ rows */
 
-static void encode_row(const pare_kernels *k, const pare_tabler *t, int64_t n, int64_t group, const float *x, float *scales, uint8_t *codes, float *y,
-                       pare_row_error *e)
+static void code_row(const pare_row_coder *c, void *own, int64_t row, const float *x)
 {
-    for (int64_t at = 0, g = 0; at < n; at += group, g++) {
-        const int64_t m = n - at < group ? n - at : group;
-        scales[g] = pare_tabler_find(t, k, x + at, NULL, m);
+    const pare_tabler *t = own;
+    float *scales = c->out->scales + row * c->groups, *y = c->s.y;
+    uint8_t *codes = c->out->codes + row * c->cols;
+    for (int64_t at = 0, g = 0; at < c->cols; at += c->group, g++) {
+        const int64_t m = c->cols - at < c->group ? c->cols - at : c->group;
+        scales[g] = pare_tabler_find(t, c->k, x + at, NULL, m);
         const float step = pare_tabler_step(t, scales[g]);
-        k->quant_table(x + at, m, step, &t->table, codes + at);
+        c->k->quant_table(x + at, m, step, &t->table, codes + at);
         for (int64_t i = 0; i < m; i++) y[at + i] = t->table.value[codes[at + i]] * step;
     }
-    k->row_error(x, y, n, e);
 }
 
 static pare_status quantize_rows(const pare_kernels *k, const pare_scheme *scheme, const pare_rows_in *in, void *scratch, pare_rows_out *out, pare_err *err)
 {
-    const int64_t groups = pare_scheme_groups_per_row(scheme, in->cols);
-    const int64_t group = scheme->granularity == PARE_PER_GROUP && scheme->group_size < in->cols ? scheme->group_size : in->cols;
     pare_tabler t;
-    pare_row_scratch s;
     pare_tabler_init(scheme, 1.0f, &t);
-    pare_row_scratch_cut(scheme, in->cols, scratch, &s);
-    out->error = (pare_row_error){0};
-    out->nonfinite = 0;
-    for (int64_t row = 0; row < in->rows && in->cols > 0; row++) {
-        const float *x;
-        pare_row_error e;
-        const pare_status st = pare_row_values(k, in, row, &s, &x, err);
-        if (st != PARE_OK) return st;
-        const int64_t bad = k->count_nonfinite(x, in->cols);
-        out->nonfinite += bad;
-        if (bad > 0) x = pare_row_sanitize(x, in->cols, &s);
-        encode_row(k, &t, in->cols, group, x, out->scales + row * groups, out->codes + row * in->cols, s.y, &e);
-        pare_row_error_add(&out->error, &e);
-    }
-    return PARE_OK;
+    return pare_code_rows(k, scheme, in, scratch, out, code_row, &t, err);
 }
 
 /* ------------------------------------------------------------------------------------------------------ rounding by column */

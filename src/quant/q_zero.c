@@ -134,36 +134,24 @@ static pare_status quantize(pare_ctx *ctx, const float *x, const float *scales_i
 
 /* ------------------------------------------------------------------------------------------------------------------ rows */
 
+static void code_row(const pare_row_coder *c, void *own, int64_t row, const float *x)
+{
+    const pare_zeroer *z = own;
+    float *scales = c->out->scales + row * c->groups, *zeros = c->out->fzeros + row * c->groups;
+    uint8_t *codes = c->out->codes + row * c->cols;
+    for (int64_t at = 0, g = 0; at < c->cols; at += c->group, g++) {
+        const int64_t n = c->cols - at < c->group ? c->cols - at : c->group;
+        pare_zeroer_find(z, c->k, x + at, NULL, n, &scales[g], &zeros[g]);
+        c->k->quant_zero(x + at, n, scales[g], zeros[g], z->umax, codes + at);
+        for (int64_t i = at; i < at + n; i++) c->s.y[i] = ((float)codes[i] - zeros[g]) * scales[g];
+    }
+}
+
 static pare_status quantize_rows(const pare_kernels *k, const pare_scheme *scheme, const pare_rows_in *in, void *scratch, pare_rows_out *out, pare_err *err)
 {
-    const int64_t groups = pare_scheme_groups_per_row(scheme, in->cols);
-    const int64_t group = scheme->granularity == PARE_PER_GROUP && scheme->group_size < in->cols ? scheme->group_size : in->cols;
     pare_zeroer z;
-    pare_row_scratch s;
     pare_zeroer_init(scheme, &z);
-    pare_row_scratch_cut(scheme, in->cols, scratch, &s);
-    out->error = (pare_row_error){0};
-    out->nonfinite = 0;
-    for (int64_t row = 0; row < in->rows && in->cols > 0; row++) {
-        const float *x;
-        float *scales = out->scales + row * groups, *zeros = out->fzeros + row * groups;
-        uint8_t *codes = out->codes + row * in->cols;
-        pare_row_error e;
-        const pare_status st = pare_row_values(k, in, row, &s, &x, err);
-        if (st != PARE_OK) return st;
-        const int64_t bad = k->count_nonfinite(x, in->cols);
-        out->nonfinite += bad;
-        if (bad > 0) x = pare_row_sanitize(x, in->cols, &s);
-        for (int64_t at = 0, g = 0; at < in->cols; at += group, g++) {
-            const int64_t n = in->cols - at < group ? in->cols - at : group;
-            pare_zeroer_find(&z, k, x + at, NULL, n, &scales[g], &zeros[g]);
-            k->quant_zero(x + at, n, scales[g], zeros[g], z.umax, codes + at);
-            for (int64_t i = at; i < at + n; i++) s.y[i] = ((float)codes[i] - zeros[g]) * scales[g];
-        }
-        k->row_error(x, s.y, in->cols, &e);
-        pare_row_error_add(&out->error, &e);
-    }
-    return PARE_OK;
+    return pare_code_rows(k, scheme, in, scratch, out, code_row, &z, err);
 }
 
 /* ------------------------------------------------------------------------------------------------------ rounding by column */
