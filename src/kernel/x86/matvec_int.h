@@ -14,7 +14,7 @@
 #include "kernel/variants.h"
 
 #define INLINE static inline __attribute__((always_inline))
-enum { PANEL = 32, AHEAD = 1024, VALUES = PANEL * 64 + 16 }; /* blocks, bytes, numbers */
+enum { PANEL = 32, AHEAD = 512, VALUES = PANEL * 64 + 16 }; /* blocks, bytes, numbers */
 enum { MIDDLE, ZEROS, SHIFTS };
 
 /*

@@ -129,7 +129,7 @@ INLINE __m512i plane_of(const codes *c, const int bits, const int p)
 INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const int lanes, const int zero, const int each)
 {
     (void)lanes; /* two blocks in a vector: there are always several values */
-    const int bytes = bits == 3 ? 48 : 32;
+    const int bytes = bits == 3 ? 48 : 32, ahead = bits == 3 ? 2 * AHEAD : AHEAD; /* measured */
     const __m512i lane_at = LOAD(s->lane_at), none = _mm512_setzero_si512();
     __m512 acc[ROWS];
     EACH(r, ROWS) acc[r] = s->fresh ? _mm512_setzero_ps() : _mm512_loadu_ps(s->acc[r]);
@@ -144,8 +144,8 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
         begin_limbs(v, limbs, zero, start, s->p.zero + number, s->p.stride, 1, lane_at);
         EACH(i, ROWS) {
             w[i] = codes_of(at + i * s->apart, bits);
-            _mm_prefetch((const char *)at + i * s->apart + AHEAD, _MM_HINT_T0);
-            if (bits == 3) _mm_prefetch((const char *)at + i * s->apart + AHEAD + 64, _MM_HINT_T0);
+            _mm_prefetch((const char *)at + i * s->apart + ahead, _MM_HINT_T0);
+            if (bits == 3) _mm_prefetch((const char *)at + i * s->apart + ahead + 64, _MM_HINT_T0);
         }
         EACH(p, 4)
             EACH(i, ROWS) {
