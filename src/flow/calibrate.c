@@ -430,7 +430,7 @@ static pare_status all_there(calibrate *c, bool *all, pare_err *err)
 pare_walk_options calibrate_walk_options(calibrate *c)
 {
     pare_needs needs = PARE_NEEDS_NOTHING;
-    pare_walk_options o = { .streams = 1, .wanted = wanted, .user = c };
+    pare_walk_options o = { .streams = 1, .split = true, .wanted = wanted, .user = c };
     c->drift = c->ahead = -1;
     for (int64_t i = 0; i < c->plan->n_items; i++)
         if (c->plan->items[i].calibrated) needs |= calibrate_needs(c->plan, &c->plan->items[i]);

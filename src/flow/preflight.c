@@ -123,7 +123,7 @@ static pare_status try_speed(pare_ctx *ctx, double *macs_per_s, pare_err *err)
     pare_status st = m ? PARE_OK : pare_no_memory(err, "a trial of speed", (size_t)(3 * n * n) * sizeof *m);
     double best = 0;
     for (const double start = pare_now(); st == PARE_OK && pare_now() - start < SPEED_SECONDS;) {
-        const pare_product p = { .m = n, .n = n, .k = n, .a = m, .a_row = n, .a_col = 1, .b = m + n * n, .b_row = n, .b_col = 1, .alpha = 1, .c = m + 2 * n * n, .c_stride = n };
+        const pare_product p = { .m = n, .n = n, .k = n, .a = m, .a_row = n, .a_col = 1, .b = m + n * n, .b_row = n, .b_col = 1, .alpha = 1, .split = true, .c = m + 2 * n * n, .c_stride = n };
         const double begin = pare_now();
         st = pare_multiply(ctx, &p, err);
         const double speed = (double)n * (double)n * (double)n / (pare_now() - begin + 1e-9);

@@ -80,6 +80,13 @@ void pare_workspace_clear(pare_workspace *ws);
 #define PARE_MATVEC_MAX 8
 pare_status pare_linear_forward(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x,
                                 int64_t x_stride, float *const *y, const int64_t *y_stride, pare_workspace *ws, pare_err *err);
+/*
+ * For walks, beside the modes of pare_compute: as exact, but many tokens meet float weights by bf16 pieces (pare_product.split) where the level does:
+ * numbers have 16 bits of mantissa, sums are f32. In linear_split.c; called by forward().
+ */
+#define PARE_COMPUTE_SPLIT ((pare_compute)3)
+bool pare_linear_can_split(const pare_ctx *ctx, const pare_linear *l, int64_t n);
+pare_status pare_linear_split(pare_ctx *ctx, const pare_linear *l, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride, pare_err *err);
 /* The second path, in gemm.c; called by the first. Same arguments (perm and activations are its own business). */
 pare_status pare_linear_gemm(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x,
                              int64_t x_stride, float *const *y, const int64_t *y_stride, pare_workspace *ws, pare_err *err);

@@ -9,6 +9,7 @@
  *   codes                        fast, or act != NONE       int8 in blocks, or as the checkpoint says
  *   codes                        exact, bf16                fixed point (kernel/wmat.h)
  *   codes with a rounded shift   fast / exact, bf16         int8 in blocks / f32 times decoded rows
+ *   f32, bf16                    split (walks), many tokens bf16 pieces of f32: linear_split.c; else as exact
  *   any, with pare_act_sim       any                        what the scheme makes of them, then as exact mode
  */
 #include <string.h>
@@ -269,12 +270,20 @@ static pare_status simulated_forward(pare_ctx *ctx, const pare_linear *const *w,
 pare_status pare_linear_forward(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x, int64_t x_stride,
                                 float *const *y, const int64_t *y_stride, pare_workspace *ws, pare_err *err)
 {
+    const bool split = mode == PARE_COMPUTE_SPLIT;
     if (n <= 0) return PARE_OK;
+    if (split) mode = PARE_COMPUTE_EXACT;
     for (int i = 1; i < count; i++)
         if (w[i]->w.cols != w[0]->w.cols)
             return pare_fail(err, PARE_ERR_USAGE, "layers of %lld and %lld columns share an input", (long long)w[0]->w.cols, (long long)w[i]->w.cols);
     for (int i = 0, end; i < count; i = end) {
-        for (end = i + 1; end < count && same_sim(&w[end]->sim, &w[i]->sim);) end++;
+        end = i + 1;
+        if (split && pare_linear_can_split(ctx, w[i], n)) {
+            const pare_status st = pare_linear_split(ctx, w[i], n, x, x_stride, y[i], y_stride[i], err);
+            if (st != PARE_OK) return st;
+            continue;
+        }
+        for (; end < count && same_sim(&w[end]->sim, &w[i]->sim) && !(split && pare_linear_can_split(ctx, w[end], n));) end++;
         const pare_status st = w[i]->sim.act != PARE_ACT_NONE
                                    ? simulated_forward(ctx, w + i, end - i, n, x, x_stride, y + i, y_stride + i, ws, err)
                                    : plain_forward(ctx, w + i, end - i, mode, n, x, x_stride, y + i, y_stride + i, ws, err);

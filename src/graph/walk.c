@@ -284,6 +284,10 @@ static pare_status start(pare_walk *w, pare_ctx *ctx, pare_graph *graph, const p
     pare_status st = pare_engine_new_walked(ctx, graph, source, &o, tokens, sizes, &w->engine, err);
     if (st != PARE_OK) return st;
     w->ctx = ctx;
+    if (w->options.split && w->options.compute == PARE_COMPUTE_EXACT) {
+        w->engine->x.compute = PARE_COMPUTE_SPLIT;
+        if (w->engine->encoder) w->engine->encoder->x.compute = PARE_COMPUTE_SPLIT;
+    }
     if (w->engine->encoder) w->graphs[w->n_graphs++] = (walk_graph){ .e = w->engine->encoder, .g = w->engine->encoder->graph };
     w->graphs[w->n_graphs++] = (walk_graph){ .e = w->engine, .g = w->engine->graph };
     for (int i = 0; i < w->n_graphs; i++)

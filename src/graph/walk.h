@@ -12,7 +12,7 @@
  *            streams * texts * (most of them at one cut, of the longest text) bytes, in memory or in a mapped work file.
  *
  * A walk computes the very nodes that the engine computes, with the engine's own buffers, so its values are those of pare_engine_step() over
- * the same text in one chunk, bit for bit.
+ * the same text in one chunk, bit for bit; with `split` within the rounding of 16 bits.
  */
 #ifndef PARE_GRAPH_WALK_H
 #define PARE_GRAPH_WALK_H
@@ -27,6 +27,7 @@ typedef struct pare_walk_options {
     int streams;                  /* 1 ... 4 */
     const char *file;             /* states lie here, mapped; the file goes when the walk does. NULL: in memory */
     pare_compute compute;
+    bool split;                   /* exact: products by bf16 pieces where the level multiplies these (linear.h) */
     bool plan_only;               /* no memory for texts or states: for questions alone */
     /* Is it a layer whose inputs are wanted? NULL: every PARE_GW_LINEAR. */
     bool (*wanted)(void *user, const pare_graph *g, pare_gw w);

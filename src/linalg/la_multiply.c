@@ -111,7 +111,7 @@ static void store_block(const pare_product *p, const space *s, int64_t i0, int64
 
 /* ------------------------------------------------------------------------------------------------------------- by bf16 pieces */
 
-static bool is_split(const pare_kernels *k, const pare_product *p)
+bool pare_is_split(const pare_kernels *k, const pare_product *p)
 {
     return p->split && p->k >= PARE_SPLIT_DEPTH && k->gemm_form(32) == PARE_GEMM_SPLIT;
 }
@@ -159,9 +159,19 @@ static void split_block_of(const pare_kernels *k, const pare_product *p, int64_t
     for (int64_t l0 = 0; l0 < p->k; l0 += SPLIT_DEPTH) {
         const int64_t depth = least(p->k - l0, SPLIT_DEPTH);
         split_pack_a(k, p, bi * BLOCK, least(p->m - bi * BLOCK, BLOCK), l0, depth, a);
-        split_pack_b(k, p, bj * BLOCK, least(p->n - bj * BLOCK, BLOCK), l0, depth, b);
-        split_add(k, p, bi, bj, l0, a, b);
+        if (!p->b_packed) split_pack_b(k, p, bj * BLOCK, least(p->n - bj * BLOCK, BLOCK), l0, depth, b);
+        split_add(k, p, bi, bj, l0, a, p->b_packed ? p->b_packed : b);
     }
+}
+
+size_t pare_packed_words(int64_t k, int64_t n)
+{
+    return (size_t)((k + 31) / 32 * 32 * ((n + 31) / 32 * 32));
+}
+
+void pare_pack_columns(const pare_kernels *k, const pare_product *p, uint32_t *packed)
+{
+    split_pack_b(k, p, 0, p->n, 0, p->k, packed);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------- all */
@@ -169,7 +179,7 @@ static void split_block_of(const pare_kernels *k, const pare_product *p, int64_t
 /* One block of C; block numbers along i and j. */
 static void block_of(const pare_kernels *k, const pare_product *p, int64_t bi, int64_t bj, void *scratch)
 {
-    if (is_split(k, p)) {
+    if (pare_is_split(k, p)) {
         split_block_of(k, p, bi, bj, scratch);
         return;
     }
@@ -287,7 +297,7 @@ pare_status pare_multiply(pare_ctx *ctx, const pare_product *p, pare_err *err)
     pare_status st = PARE_OK;
     const size_t bytes = PARE_MULTIPLY_SCRATCH * (size_t)pare_ctx_threads(ctx);
     const int64_t n = blocks(p->n), count = p->upper ? n * (n + 1) / 2 : blocks(p->m) * n;
-    if (is_split(ctx->kernels, p)) return split_all(ctx, p, count, err);
+    if (pare_is_split(ctx->kernels, p)) return split_all(ctx, p, count, err);
     job j = { .k = ctx->kernels, .p = p, .scratch = pare_alloc_aligned(64, bytes) };
     if (!j.scratch) PARE_TRY(pare_no_memory(err, "blocks of a matrix product", bytes));
     PARE_TRY(pare_parallel(ctx, count, task, &j, err));

@@ -23,6 +23,7 @@ typedef struct pare_product {
     const float *a; int64_t a_row, a_col;
     const float *b; int64_t b_row, b_col;
     const uint16_t *b_bf16;      /* in the place of b: bf16, b_row = 1 */
+    const uint32_t *b_packed;    /* split, k <= PARE_LINALG_SPLIT_DEPTH, n <= PARE_LINALG_BLOCK: b as pare_pack_columns() has packed it; b is given, too */
     float alpha;
     bool add;
     bool split;                  /* 16 bits of a factor's mantissa are enough: by bf16 pieces where the level does (kernel/gemm.h), else as ever */
@@ -33,6 +34,11 @@ pare_status pare_multiply(pare_ctx *ctx, const pare_product *p, pare_err *err);
 /* The same in the calling thread, for loops over rows of their own. scratch: PARE_MULTIPLY_SCRATCH bytes, 64-byte aligned. */
 #define PARE_MULTIPLY_SCRATCH ((size_t)4 * (2 * PARE_LINALG_BLOCK * PARE_LINALG_DEPTH + PARE_LINALG_BLOCK * PARE_LINALG_BLOCK + 16 * PARE_LINALG_DEPTH))
 void pare_multiply_here(const pare_kernels *k, const pare_product *p, void *scratch);
+
+/* For a B that meets many A: is this product by pieces, the words that its B takes packed, and packing. */
+bool pare_is_split(const pare_kernels *k, const pare_product *p);
+size_t pare_packed_words(int64_t k, int64_t n);
+void pare_pack_columns(const pare_kernels *k, const pare_product *p, uint32_t *packed);
 
 /* H[cols, cols] += X^T X, X [n, cols]; upper triangle. pare_mirror() makes the lower one of it when all is added. */
 pare_status pare_add_xtx(pare_ctx *ctx, int64_t n, int64_t cols, const float *x, int64_t x_stride, float *h, pare_err *err);

@@ -153,7 +153,7 @@ pare_status pare_curvature_correct(pare_ctx *ctx, const pare_curvature *h, const
     const size_t bytes = (size_t)rows * (size_t)n * sizeof(float);
     if (how == PARE_CORRECT_NONE || rows == 0) return PARE_OK;
     PARE_TRY(pare_alloc_try(bytes, "a correction of weights", (void **)&move, err));
-    pare_product p = { .m = rows, .n = n, .k = n, .a = w, .a_row = n, .a_col = 1, .alpha = 1, .c = move, .c_stride = n };
+    pare_product p = { .m = rows, .n = n, .k = n, .a = w, .a_row = n, .a_col = 1, .alpha = 1, .split = true, .c = move, .c_stride = n };
     if (how == PARE_CORRECT_QRONOS) { /* W D^T, in places */
         PARE_TRY(pare_alloc_try(bytes, "a correction of weights", (void **)&places, err));
         p.b = drift, p.b_row = 1, p.b_col = n, p.c = places;

@@ -7,7 +7,8 @@
  *     sum[128] = L[behind, block]^T E[behind]          one product, nearly all of the work
  *     for column j of the block, the last first:
  *       q_j = round(w_j + sum_j / L_jj), e_j = w_j - q_j
- *       sum_i += L_ji e_j for the columns i < j of the block
+ *       sum_i += L_ji e_j for the columns i < j of the same 32
+ *     after 32 columns: their part of sum_i, for all i of the block before them, as a product
  *
  * A sweep is the same loop with H in the place of L and sums over all columns: q_j = round(q_j + (E H)_j / H_jj).
  */
@@ -15,7 +16,7 @@
 #include <string.h>
 #include "method/feedback.h"
 
-enum { BLOCK = PARE_LINALG_DEPTH, MOST_ROWS = PARE_LINALG_BLOCK, LINE = 16 /* floats of a cache line */ };
+enum { BLOCK = PARE_LINALG_DEPTH, PART = 32 /* columns */, MOST_ROWS = PARE_LINALG_BLOCK, LINE = 16 /* floats of a cache line */ };
 
 typedef struct job {
     pare_ctx *ctx;
@@ -27,6 +28,7 @@ typedef struct job {
     int64_t rows, cols, group, groups;
     int64_t width;             /* columns of a block */
     int64_t cut;               /* rows of a task */
+    bool packed;               /* errors of a block are kept as products by pieces want them */
     uint8_t *scratch;          /* a piece a thread */
     size_t scratch_bytes, rounder_bytes;
 } job;
@@ -39,11 +41,13 @@ typedef struct task {
     float *w, *e;              /* [cols][stride] */
     float *scale, *zero;       /* [groups][stride] */
     float *sum;                /* [width][stride] */
+    float *moved;              /* [PART][stride] */
     float *x, *value;          /* [stride] */
     float *around;             /* [width, width]: H of a block, both triangles; or of a group */
     float *block;              /* [stride][width]: a group's weights, rows again */
     uint8_t *code;             /* [cols][stride] */
     uint8_t *fresh;            /* [stride] */
+    uint32_t *packed;          /* [blocks, the last columns first] e */
     void *multiply, *rounder;
 } task;
 
@@ -63,10 +67,11 @@ static int64_t least(int64_t a, int64_t b)
 static size_t place_all(const job *j, uint8_t *at, task *t)
 {
     const size_t stride = (size_t)j->cut, cols = (size_t)j->cols, width = (size_t)j->width, groups = (size_t)j->groups;
-    const size_t bytes[] = { cols * stride * 4, cols * stride * 4, groups * stride * 4, groups * stride * 4, width * stride * 4, stride * 4, stride * 4,
-                             width * width * 4, stride * width * 4, cols * stride, stride, PARE_MULTIPLY_SCRATCH, j->rounder_bytes };
-    void **to[] = { (void **)&t->w, (void **)&t->e, (void **)&t->scale, (void **)&t->zero, (void **)&t->sum, (void **)&t->x, (void **)&t->value,
-                    (void **)&t->around, (void **)&t->block, (void **)&t->code, (void **)&t->fresh, &t->multiply, &t->rounder };
+    const size_t packed = j->packed ? (cols + width - 1) / width * pare_packed_words(j->width, j->cut) * sizeof(uint32_t) : 0;
+    const size_t bytes[] = { cols * stride * 4, cols * stride * 4, groups * stride * 4, groups * stride * 4, width * stride * 4, PART * stride * 4, stride * 4, stride * 4,
+                             width * width * 4, stride * width * 4, cols * stride, stride, packed, PARE_MULTIPLY_SCRATCH, j->rounder_bytes };
+    void **to[] = { (void **)&t->w, (void **)&t->e, (void **)&t->scale, (void **)&t->zero, (void **)&t->sum, (void **)&t->moved, (void **)&t->x, (void **)&t->value,
+                    (void **)&t->around, (void **)&t->block, (void **)&t->code, (void **)&t->fresh, (void **)&t->packed, &t->multiply, &t->rounder };
     size_t sum = 0;
     for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
         if (at) *to[i] = at + sum;
@@ -157,18 +162,65 @@ static void round_place(task *t, int64_t p, uint8_t *code)
     pare_rounder_round(&r, t->stride, t->x, t->scale + g * t->stride, t->zero + g * t->stride, code, t->value);
 }
 
+/* sum [m][stride] += A [m][c1 - c0] e of the columns of a block */
+static pare_product block_product(const task *t, int64_t m, int64_t c0, int64_t c1)
+{
+    return (pare_product){ .m = m, .n = t->stride, .k = c1 - c0, .b = t->e + c0 * t->stride, .b_row = t->stride, .b_col = 1, .alpha = 1, .add = true, .split = true,
+                           .c = t->sum, .c_stride = t->stride };
+}
+
+static uint32_t *packed_at(const task *t, int64_t c1)
+{
+    const job *j = t->j;
+    return t->packed + (j->cols - c1) / j->width * (int64_t)pare_packed_words(j->width, j->cut);
+}
+
+static void pack_block(const task *t, int64_t c0, int64_t c1)
+{
+    const pare_kernels *k = t->j->ctx->kernels;
+    const pare_product p = block_product(t, 0, c0, c1);
+    if (t->j->packed && pare_is_split(k, &p)) pare_pack_columns(k, &p, packed_at(t, c1));
+}
+
+static void add_block(const task *t, int64_t m, int64_t c0, int64_t c1, const float *a, int64_t a_row, int64_t a_col)
+{
+    const pare_kernels *k = t->j->ctx->kernels;
+    pare_product p = block_product(t, m, c0, c1);
+    p.a = a, p.a_row = a_row, p.a_col = a_col;
+    if (t->j->packed && pare_is_split(k, &p)) p.b_packed = packed_at(t, c1);
+    pare_multiply_here(k, &p, t->multiply);
+}
+
+/* Where the part of a block begins that ends before s1. */
+static int64_t part_before(int64_t p0, int64_t s1, int64_t part)
+{
+    return s1 - part > p0 ? s1 - part : p0;
+}
+
+/* sum[columns before s0] += (rows s0 ... s1 - 1 of a matrix, from the block's first column on)^T times e [s1 - s0][stride]. */
+static void add_part(task *t, int64_t p0, int64_t s0, int64_t s1, const float *m, int64_t m_stride, const float *e)
+{
+    const pare_product p = { .m = s0 - p0, .n = t->stride, .k = s1 - s0, .a = m, .a_row = 1, .a_col = m_stride, .b = e, .b_row = t->stride, .b_col = 1, .alpha = 1,
+                             .add = true, .split = true, .c = t->sum, .c_stride = t->stride };
+    if (p.m > 0) pare_multiply_here(t->j->ctx->kernels, &p, t->multiply);
+}
+
 static pare_status feed_block(task *t, int64_t p0, int64_t p1, pare_err *err)
 {
     const job *j = t->j;
     const pare_kernels *k = j->ctx->kernels;
     const float *l = j->h->square;
     const int64_t cols = j->cols, stride = t->stride;
+    /* a group whose scales are found on the way wants all that lies behind it */
+    const int64_t part = j->how->ordered_groups && j->group % PART && PART % j->group ? j->width : PART;
     pare_status st = PARE_OK;
-    const pare_product p = { .m = p1 - p0, .n = stride, .k = cols - p1, .a = l + p1 * cols + p0, .a_row = 1, .a_col = cols, .b = t->e + p1 * stride, .b_row = stride,
-                             .b_col = 1, .alpha = 1, .c = t->sum, .c_stride = stride };
-    if (p1 < cols) pare_multiply_here(k, &p, t->multiply);
-    else memset(t->sum, 0, (size_t)((p1 - p0) * stride) * sizeof(float));
-    for (int64_t i = p1 - 1; i >= p0; i--) {
+    memset(t->sum, 0, (size_t)((p1 - p0) * stride) * sizeof(float));
+    for (int64_t c1 = cols; c1 > p1; c1 -= j->width) { /* all blocks behind this one are whole */
+        const int64_t c0 = c1 - j->width;
+        add_block(t, p1 - p0, c0, c1, l + c0 * cols + p0, 1, cols);
+    }
+    for (int64_t i = p1 - 1, s1 = p1; i >= p0; i--) {
+        const int64_t s0 = part_before(p0, s1, part);
         const float *w = t->w + i * stride, *sum = t->sum + (i - p0) * stride;
         float *e = t->e + i * stride;
         if (j->how->ordered_groups && (cols - 1 - i) % j->group == 0) {
@@ -179,8 +231,12 @@ static pare_status feed_block(task *t, int64_t p0, int64_t p1, pare_err *err)
         for (int64_t r = 0; r < stride; r++) t->x[r] = w[r] + sum[r] / d;
         round_place(t, i, t->code + i * stride);
         for (int64_t r = 0; r < stride; r++) e[r] = w[r] - t->value[r];
-        k->add_outer(t->sum, stride, i - p0, l + i * cols + p0, e, stride);
+        k->add_outer(t->sum + (s0 - p0) * stride, stride, i - s0, l + i * cols + s0, e, stride);
+        if (i > s0) continue;
+        add_part(t, p0, s0, s1, l + s0 * cols + p0, cols, e);
+        s1 = s0;
     }
+    pack_block(t, p0, p1);
 out:
     return st;
 }
@@ -191,7 +247,6 @@ out:
 static void full_sums(task *t, int64_t p0, int64_t p1)
 {
     const job *j = t->j;
-    const pare_kernels *k = j->ctx->kernels;
     const float *h = j->h->square;
     const int64_t cols = j->cols, stride = t->stride, n = p1 - p0;
     float *in = t->around;
@@ -199,22 +254,25 @@ static void full_sums(task *t, int64_t p0, int64_t p1)
         in[i * n + i] = j->h->diag[p0 + i];
         for (int64_t l = i + 1; l < n; l++) in[i * n + l] = in[l * n + i] = h[(p0 + i) * cols + p0 + l];
     }
-    pare_product p = { .m = n, .n = stride, .k = n, .a = in, .a_row = n, .a_col = 1, .b = t->e + p0 * stride, .b_row = stride, .b_col = 1, .alpha = 1,
-                       .c = t->sum, .c_stride = stride };
-    pare_multiply_here(k, &p, t->multiply);
-    p.add = true;
-    p.k = cols - p1, p.a = h + p0 * cols + p1, p.a_row = cols, p.b = t->e + p1 * stride;
-    if (p.k > 0) pare_multiply_here(k, &p, t->multiply);
-    p.k = p0, p.a = h + p0, p.a_row = 1, p.a_col = cols, p.b = t->e;
-    if (p.k > 0) pare_multiply_here(k, &p, t->multiply);
+    memset(t->sum, 0, (size_t)(n * stride) * sizeof(float));
+    for (int64_t c1 = cols; c1 > 0; c1 -= least(c1, j->width)) {
+        const int64_t c0 = c1 > j->width ? c1 - j->width : 0;
+        if (c1 == p1) add_block(t, n, c0, c1, in, n, 1);
+        else if (c0 >= p1) add_block(t, n, c0, c1, h + p0 * cols + c0, cols, 1);
+        else add_block(t, n, c0, c1, h + c0 * cols + p0, 1, cols);
+    }
 }
 
 static void sweep_block(task *t, int64_t p0, int64_t p1, int64_t *changed)
 {
     const job *j = t->j;
     const int64_t stride = t->stride, n = p1 - p0;
+    bool any = false; /* of the part at hand */
+    const int64_t before = *changed;
     full_sums(t, p0, p1);
-    for (int64_t i = p1 - 1; i >= p0; i--) {
+    for (int64_t i = p1 - 1, s1 = p1; i >= p0; i--) {
+        const int64_t s0 = part_before(p0, s1, PART);
+        float *change = t->moved + (i - s0) * stride;
         float *e = t->e + i * stride, *sum = t->sum + (i - p0) * stride;
         const float *w = t->w + i * stride;
         uint8_t *code = t->code + i * stride;
@@ -226,13 +284,19 @@ static void sweep_block(task *t, int64_t p0, int64_t p1, int64_t *changed)
             const bool same = t->fresh[r] == code[r];
             const float now = same ? e[r] : w[r] - t->value[r];
             moved += !same;
-            t->x[r] = now - e[r];
+            change[r] = now - e[r];
             e[r] = now;
             code[r] = t->fresh[r];
         }
-        if (moved) j->ctx->kernels->add_outer(t->sum, stride, i - p0, t->around + (i - p0) * n, t->x, stride);
+        if (moved) j->ctx->kernels->add_outer(t->sum + (s0 - p0) * stride, stride, i - s0, t->around + (i - p0) * n + s0 - p0, change, stride);
         *changed += moved;
+        any = any || moved;
+        if (i > s0) continue;
+        if (any) add_part(t, p0, s0, s1, t->around + (s0 - p0) * n, n, t->moved);
+        s1 = s0;
+        any = false;
     }
+    if (*changed > before) pack_block(t, p0, p1);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------- tasks */
@@ -296,6 +360,7 @@ static void cut(job *j)
     j->width = BLOCK;
     if (j->how->ordered_groups && j->groups > 1) j->width = j->group >= BLOCK ? j->group : BLOCK / j->group * j->group;
     if (j->width > j->cols) j->width = j->cols;
+    j->packed = j->width <= PARE_LINALG_SPLIT_DEPTH && j->ctx->kernels->gemm_form(32) == PARE_GEMM_SPLIT;
     j->cut = (j->rows + 3) / 4 < MOST_ROWS ? ((j->rows + 3) / 4 + 31) / 32 * 32 : MOST_ROWS;
 }
 
@@ -354,7 +419,7 @@ static double energy(const loss_job *j, int64_t rows, const float *x, float *pro
     for (int64_t c0 = 0; c0 < n; c0 += BLOCK) {
         const int64_t width = least(n - c0, BLOCK), behind = n - c0 - width;
         pare_product p = { .m = rows, .n = width, .k = behind, .a = x + c0 + width, .a_row = n, .a_col = 1, .b = j->h->square + (c0 + width) * n + c0, .b_row = n,
-                           .b_col = 1, .alpha = 1, .c = product, .c_stride = BLOCK };
+                           .b_col = 1, .alpha = 1, .split = true, .c = product, .c_stride = BLOCK };
         if (behind > 0) pare_multiply_here(j->ctx->kernels, &p, multiply);
         for (int64_t l = 0; l < width; l++)
             for (int64_t i = 0; i < width; i++) triangle[l * BLOCK + i] = i <= l ? j->h->square[(c0 + l) * n + c0 + i] : 0;

@@ -138,9 +138,11 @@ static void refine(const solver *s, const float *x, int64_t n, pair from, double
         s->k->hqq_sums(x, n, from.scale, from.zero, s->umax, beta, s->p, &a);
         if (!line(s, &a, &next)) return;
         if (next.scale == from.scale && next.zero == from.zero) return;
-        measure(s, x, n, &next);
         from = next;
+        next.lp = s->k->zero_lp(x, n, next.scale, next.zero, s->umax, s->p);
         if (next.lp > most) continue;
+        s->k->zero_sums(x, NULL, n, next.scale, next.zero, s->umax, &a);
+        next.sse = sse_of(&a, &next);
         if (next.sse < q->sse) *q = next;
         return; /* later turns lower the measure and raise the squared error */
     }

@@ -251,7 +251,6 @@ static rows_of rows_of_all_experts(const observed *o, const char *name)
     return all;
 }
 
-/* 2^-15: products by bf16 pieces (kernel/gemm.h) */
 /* y [n, rows] = x W^T, W of the checkpoint */
 static float *product(bench *b, const char *name, const float *x, int64_t n)
 {
@@ -297,9 +296,12 @@ static rows_of float_rows_of_expert(bench *b, const observed *quantized, const o
     return f;
 }
 
+/* Where products are by bf16 pieces (kernel/gemm.h) the walk is not the engine bit for bit: a layer is off by 2^-17 or so, and later ones carry it on. */
+static bool by_pieces(void) { return pare_kernels_get(NULL)->gemm_form(32) == PARE_GEMM_SPLIT; }
+
 static void near_sum(const char *name, const char *what, double got, double want, double size)
 {
-    if (!(fabs(got - want) <= 0x1p-15 * size + 1e-30)) fail_msg("%s: %s is %g, expected %g", name, what, got, want);
+    if (!(fabs(got - want) <= (by_pieces() ? 0x1p-12 : 1e-5) * size + 1e-30)) fail_msg("%s: %s is %g, expected %g", name, what, got, want);
 }
 
 /* Sums in double over the rows that the engine shows. */
@@ -316,7 +318,9 @@ static void check_seen(const seen *k, const rows_of *x, const rows_of *f)
             sum += fabs(v);
             square += v * v;
         }
-        assert_true((float)most == k->moments[i] && (float)most < k->top);
+        if (by_pieces()) near_sum(k->name, "max |x|", (double)k->moments[i], most, most + sum / (double)x->n);
+        else assert_true((float)most == k->moments[i]);
+        assert_true(k->moments[i] < k->top);
         near_sum(k->name, "mean |x|", (double)k->moments[cols + i], sum / (double)x->n, sum);
         near_sum(k->name, "mean x^2", (double)k->moments[2 * cols + i], square / (double)x->n, square);
         for (int64_t j = 0; j < cols; j++) {
