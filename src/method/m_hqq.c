@@ -75,14 +75,6 @@ static double sse_of(const pare_zero_sums *a, const pair *q)
     return a->xx - 2.0 * t * (a->xu - z * a->x) + t * t * (a->uu - 2.0 * z * a->u + z * z * a->w);
 }
 
-static void measure(const solver *s, const float *x, int64_t n, pair *q)
-{
-    pare_zero_sums a;
-    s->k->zero_sums(x, NULL, n, q->scale, q->zero, s->umax, &a);
-    q->sse = sse_of(&a, q);
-    q->lp = s->k->zero_lp(x, n, q->scale, q->zero, s->umax, s->p);
-}
-
 /* What hqq does: the scale of the whole range, zero points by means, as long as the error falls. */
 static bool original(const solver *s, const float *x, int64_t n, pair *out)
 {

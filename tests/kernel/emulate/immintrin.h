@@ -46,6 +46,9 @@ typedef simde__mmask64 __mmask64;
 #ifndef _mm512_cvtepi32_ps
 PARE_CONVERT(_mm512_cvtepi32_ps, __m512, float, __m512i, int32_t, 16, v)
 #endif
+#ifndef _mm512_cvtps_pd
+PARE_CONVERT(_mm512_cvtps_pd, __m512d, double, __m256, float, 8, v)
+#endif
 #ifndef _mm512_cvtps_epi32
 PARE_CONVERT(_mm512_cvtps_epi32, __m512i, int32_t, __m512, float, 16, fabsf(v) < 2147483648.0f ? (int32_t)rintf(v) : INT32_MIN)
 #endif
