@@ -45,8 +45,10 @@ static void mark(pare_plan *plan, const pare_weights *weights, const pare_graph 
     }
 }
 
+/* m NULL: no method asks for it, a cache does, and the model could be run a moment ago. */
 static pare_status cannot_run(const pare_method *m, const pare_err *why, pare_err *err)
 {
+    if (!m) return pare_fail(err, why->code, "%s", why->text);
     char names[160] = "";
     size_t n = 0;
     for (int i = 0; pare_methods()[i]; i++)
@@ -79,6 +81,7 @@ pare_status pare_calibrate_plan(pare_ctx *ctx, pare_plan *plan, const pare_weigh
     if (pare_model_graph_of(weights, &g, &why) != PARE_OK) return cannot_run(first, &why, err);
     mark(plan, weights, g);
     mark(plan, weights, g->encoder);
+    plan->calibrated = 0;
     for (int64_t i = 0; i < plan->n_items; i++) {
         PARE_TRY(keep_unseen(plan, &plan->items[i], weights, err));
         plan->calibrated += plan->items[i].calibrated;
