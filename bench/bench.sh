@@ -5,6 +5,7 @@
 #   whole job    pare quantize of a 2 GB BF16 checkpoint against cp of that file followed by sync of the copy (page cache warm)
 #   memory       peak anonymous memory for that file and for one four times as large
 #   start-up     pare inspect of a 300-tensor file
+#   calibration  gptq of one layer of that model (bench/calibrate.sh)
 #   running      decode and prefill of a 1.1 B model at 16, 8, 4, 3 and 2 bits (bench/run.sh)
 # BENCH_DIR: where the checkpoints go (12 GB; kept for the next run). BENCH_RUNS: pairs to time (default 5).
 set -eu
@@ -41,6 +42,12 @@ echo
 if [ "${BENCH_RUN:-1}" = 1 ]; then
     echo "== running a model of 1.1 billion parameters"
     bench/run.sh "$build" "$dir"
+    echo
+fi
+
+if [ "${BENCH_CALIBRATE:-1}" = 1 ]; then
+    echo "== calibration: gptq of one layer of that model against its arithmetic"
+    CAL_LAYERS=1 CAL_WINDOWS="${CAL_WINDOWS:-8}" bench/calibrate.sh "$build" "$dir"
     echo
 fi
 
