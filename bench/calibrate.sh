@@ -6,6 +6,7 @@
 #   attention  S T (ctx / 2) 2 h
 #   sums       T (3 h h + f f) (1/2, and 1 more with drift)
 #   gptq       n^3 / 6 a factor; rows n^2 (1/2 feedback + sweeps + 1 loss + 2 drift) a layer
+# Then peak memory of a model and of one twice as deep.
 # Usage: calibrate.sh BUILD DATA-FOLDER [quantize options]; CAL_LAYERS, CAL_WINDOWS.
 set -eu
 cd "$(dirname "$0")/.."
@@ -52,3 +53,13 @@ awk -v s="$seconds" -v L="$layers" -v T=$((windows * 2048)) -v peak="$peak" -v s
     printf "T multiply-adds: forward %.2f, attention %.2f, sums %.2f, gptq %.2f; all %.2f\n", L*forward/1e12, L*attention/1e12, L*sums/1e12, L*gptq/1e12, all/1e12
     printf "at the f32 peak of %.1f G multiply-adds a second: %.1f s; ratio %.2f\n", peak/2e9, all/(peak/2), s/(all/(peak/2))
 }'
+
+# Depth costs disk and time, not memory: twice as many layers of a small shape
+python3 -c 'import json, random; random.seed(1); json.dump([random.randrange(3, 4000) for _ in range(4096)], open("'"$dir"'/ids.json", "w"))'
+for layers in 4 8; do
+    "$build/bench/bench_gen_model" "$dir/deep" 1024 2816 "$layers" 4000 16 4
+    "$build/pare" quantize "$dir/deep" -o "$dir/calibrated" --overwrite --quiet --json --method gptq --scheme W4A16:g128 --calibration "$dir/ids.json" --seq-len 512 --samples 8 \
+        >"$dir/result.json"
+    awk -v L="$layers" -F'[:,]' '/"peak_rss_bytes"/ { printf "%d layers of 1024 x 2816: peak memory, mapped input apart, %.0f MiB\n", L, $2 / 1048576 }' "$dir/result.json"
+    rm -rf "$dir/deep"
+done
