@@ -18,10 +18,13 @@ void PARE_REF(minmax)(const float *x, int64_t n, float *min, float *max)
         least = x[i] < least ? x[i] : least;
         most = x[i] > most ? x[i] : most;
     }
-    for (int j = 0; j < PARE_LANES; j++) {
-        least = lo[j] < least ? lo[j] : least;
-        most = hi[j] > most ? hi[j] : most;
-    }
+    for (int step = PARE_LANES / 2; step > 0; step /= 2)
+        for (int j = 0; j < step; j++) {
+            lo[j] = lo[j + step] < lo[j] ? lo[j + step] : lo[j];
+            hi[j] = hi[j + step] > hi[j] ? hi[j + step] : hi[j];
+        }
+    least = lo[0] < least ? lo[0] : least;
+    most = hi[0] > most ? hi[0] : most;
     *min = least + 0.0f; /* one sign of 0 */
     *max = most + 0.0f;
 }

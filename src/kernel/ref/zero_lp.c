@@ -4,17 +4,28 @@
 #include "kernel/ref/powers.h"
 #include "kernel/ref/zeros.h"
 
+PARE_INLINE float error_of(float x, float scale, float zero, float most, float p, bool absolute)
+{
+    const float d = (pare_code_with_zero(x, scale, zero, most) - zero) * scale - x;
+    return absolute ? pare_abs(d) : pare_power(d, p);
+}
+
+PARE_INLINE double sum_of(const float *x, int64_t n, float scale, float zero, float most, float p, bool absolute)
+{
+    double lane[PARE_LANES] = { 0 };
+    float e[PARE_LANES], rest[PARE_LANES] = { 0 };
+    int64_t i = 0;
+    for (; i + PARE_LANES <= n; i += PARE_LANES) { /* whole vectors: the compiler's loops have a fixed length */
+        for (int j = 0; j < PARE_LANES; j++) e[j] = error_of(x[i + j], scale, zero, most, p, absolute);
+        for (int j = 0; j < PARE_LANES; j++) lane[j] += (double)e[j];
+    }
+    if (i < n) memcpy(rest, x + i, (size_t)(n - i) * sizeof *x);
+    for (int j = 0; j < PARE_LANES; j++) e[j] = error_of(rest[j], scale, zero, most, p, absolute);
+    for (int j = 0; i + j < n; j++) lane[j] += (double)e[j];
+    return pare_fold_lanes(lane);
+}
+
 double PARE_REF(zero_lp)(const float *x, int64_t n, float scale, float zero, int umax, float p)
 {
-    const float most = (float)umax;
-    double lane[PARE_LANES] = { 0 };
-    float e[PARE_LANES];
-    for (int64_t i = 0; i < n; i += PARE_LANES) {
-        const int m = (int)(n - i < PARE_LANES ? n - i : PARE_LANES);
-        float v[PARE_LANES] = { 0 };
-        memcpy(v, x + i, (size_t)m * sizeof *v);
-        for (int j = 0; j < PARE_LANES; j++) e[j] = pare_power((pare_code_with_zero(v[j], scale, zero, most) - zero) * scale - v[j], p);
-        for (int j = 0; j < m; j++) lane[j] += (double)e[j];
-    }
-    return pare_fold_lanes(lane);
+    return p == 1.0f ? sum_of(x, n, scale, zero, (float)umax, p, true) : sum_of(x, n, scale, zero, (float)umax, p, false);
 }
