@@ -161,9 +161,9 @@ pare_graph *toy_graph(const toy_llama *m)
         const pare_attention a = { .heads = m->heads, .kv_heads = m->kv_heads, .dim = m->dim, .v_dim = m->dim, .scale = 1.0f / sqrtf((float)m->dim), .softcap = m->softcap,
                                    .causal = true, .window = m->window, .chunk = m->chunk, .cache = pare_g_cache(g, m->kv_heads, m->dim, m->dim, m->window),
                                    .alibi = m->alibi ? slopes : NULL, .sink = m->sink };
-        pare_gcache *kv = &g->caches.at[a.cache];
-        float *scales = pare_arena_alloc(&g->arena, 16 * sizeof *scales);
-        if (m->kv != PARE_DTYPE_NONE && scales) {
+        float *scales = m->kv != PARE_DTYPE_NONE ? pare_arena_alloc(&g->arena, 16 * sizeof *scales) : NULL;
+        if (scales && a.cache >= 0) {
+            pare_gcache *kv = &g->caches.at[a.cache];
             memcpy(scales, m->k_scale, sizeof m->k_scale);
             memcpy(scales + 8, m->v_scale, sizeof m->v_scale);
             *kv = (pare_gcache){ kv->kv_heads, kv->k_dim, kv->v_dim, kv->window, m->kv, scales, scales + 8 };
