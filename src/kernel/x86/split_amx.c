@@ -5,35 +5,13 @@
  *   low A, high B     high A, high B     high A, low B
  */
 #include <immintrin.h>
+#include "kernel/x86/transpose16.h"
 #include "kernel/variants.h"
 
 #define INLINE static inline __attribute__((always_inline))
 enum { ITEMS = PARE_SPLIT_ITEMS, DEPTH = PARE_SPLIT_DEPTH, TILE = PARE_SPLIT_TILE, LINE = 64 /* bytes of a tile's row */ };
 
 /* ----------------------------------------------------------------------------------------------------------------- packing */
-
-/* v[i] = word i of rows 0 ... 15; on entry v[r] = words 0 ... 15 of row r. */
-INLINE void transpose(__m512i v[16])
-{
-    __m512i a[16];
-#pragma GCC unroll 8
-    for (int i = 0; i < 16; i += 2) a[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]), a[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-#pragma GCC unroll 4
-    for (int i = 0; i < 16; i += 4) {
-        v[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]), v[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
-        v[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]), v[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
-    }
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; k++) {
-        a[k] = _mm512_shuffle_i32x4(v[k], v[k + 4], 0x88), a[k + 4] = _mm512_shuffle_i32x4(v[k], v[k + 4], 0xdd);
-        a[k + 8] = _mm512_shuffle_i32x4(v[k + 8], v[k + 12], 0x88), a[k + 12] = _mm512_shuffle_i32x4(v[k + 8], v[k + 12], 0xdd);
-    }
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; k++) {
-        v[k] = _mm512_shuffle_i32x4(a[k], a[k + 8], 0x88), v[k + 8] = _mm512_shuffle_i32x4(a[k], a[k + 8], 0xdd);
-        v[k + 4] = _mm512_shuffle_i32x4(a[k + 4], a[k + 12], 0x88), v[k + 12] = _mm512_shuffle_i32x4(a[k + 4], a[k + 12], 0xdd);
-    }
-}
 
 /* 16 floats to bf16 in the low halves of words. */
 INLINE __m512i round16(__m512 x)
@@ -52,7 +30,7 @@ INLINE void split(__m512 x0, __m512 x1, __m512i *high, __m512i *low)
 
 INLINE void put(__m512i v[16], bool turn, uint32_t *to)
 {
-    if (turn) transpose(v);
+    if (turn) transpose16(v);
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++) _mm512_storeu_si512(to + i * ITEMS, v[i]);
 }
