@@ -182,6 +182,7 @@ pare_status pare_bind_add(pare_bind *b, const char *stem, size_t n, const pare_w
     w.name = pare_arena_printf(b->arena, "%.*s.weight", (int)n, stem);
     if (!w.name) return pare_no_memory(err, "layer name", n + 8);
     w.layout = b->layout;
+    pare_scheme_make_name(&w.scheme);
     w.tensor = -1;
     w.alias_of = -1;
     w.bytes = 0;

@@ -34,7 +34,7 @@ pare_status pare_bind_need(const pare_bind *b, const char *stem, size_t n, const
  */
 pare_status pare_bind_expect(const pare_bind *b, int64_t tensor, const char *dtypes, int ndim, const int64_t *shape, pare_err *err);
 #define PARE_FLOATS "F32 F16 BF16"
-/* Adds a layer "<stem>.weight"; the caller has filled ndim, shape, dtype, scheme, zero_kind, part, n_parts, info. */
+/* Adds a layer "<stem>.weight"; the caller has filled ndim, shape, dtype, scheme (but its name), zero_kind, part, n_parts, info. */
 pare_status pare_bind_add(pare_bind *b, const char *stem, size_t n, const pare_weight *weight, pare_err *err);
 /* After binding: a tensor nobody took that ends in one of these suffixes (NULL-terminated) is an error: its layer has no `main`. */
 pare_status pare_bind_no_orphans(const pare_bind *b, const char *const *suffixes, const char *main, pare_err *err);

@@ -238,8 +238,6 @@ static void take_activations(pare_weight *w, const ct_args *a)
         w->scheme.act_float = a->act_float;
         w->scheme.act_group = a->act_group;
     }
-    w->scheme.name[0] = 0;
-    pare_scheme_make_name(&w->scheme);
 }
 
 /* e2m1 or float8 in groups with scales of 8 bits: NVFP4 (e4m3 under a global scale), MXFP4 and MXFP8 (powers of two). */

@@ -288,8 +288,6 @@ static pare_status bind4(pare_bind *b, const char *stem, size_t n, int64_t state
         PARE_TRY(pare_bind_expect(b, w.part[NESTED_ABSMAX], "F32", 1, (int64_t[]){ inner }, err));
         PARE_TRY(check_table(b, w.part[NESTED_MAP], pare_dynamic_map(), 256, "the dynamic map", err));
     }
-    w.scheme.name[0] = 0;
-    pare_scheme_make_name(&w.scheme);
     PARE_TRY(pare_bind_add(b, stem, n, &w, err));
 out:
     return st;
@@ -317,8 +315,6 @@ static pare_status bind8(pare_bind *b, const char *stem, size_t n, int64_t scb, 
     w.scheme.act = PARE_ACT_OUTLIERS;
     w.scheme.act_bits = 8;
     w.scheme.act_threshold = threshold > 0.0 ? (float)threshold : INFINITY;
-    w.scheme.name[0] = 0;
-    pare_scheme_make_name(&w.scheme);
     PARE_TRY(pare_bind_add(b, stem, n, &w, err));
 out:
     return st;

@@ -105,8 +105,6 @@ static pare_status bind_layer(pare_bind *b, const char *stem, size_t n, int64_t 
     w.scheme.act_bits = 8;
     w.scheme.act_float = true;
     w.scheme.act_group = whole ? 0 : block[1];
-    w.scheme.name[0] = 0;
-    pare_scheme_make_name(&w.scheme);
     PARE_TRY(pare_bind_add(b, stem, n, &w, err));
 out:
     return st;

@@ -278,8 +278,6 @@ static pare_status read_numbers(const pare_bind *b, pare_weight *w, int64_t *bit
     pare_scheme_read(&w->scheme, (int)*bits, false, channel ? PARE_PER_CHANNEL : PARE_PER_GROUP, group, b->store->tensors[w->part[SCALE]].dtype);
     if (axis == 0) w->scheme.axis = 0;
     w->scheme.float_zero = true;
-    w->scheme.name[0] = 0;
-    pare_scheme_make_name(&w->scheme);
     matrix_of(&w->scheme, w->shape, &rows, &cols);
     w->info[INFO_SLAB] = slab_of((int)*bits, rows, cols);
     for (int i = SCALE; i <= ZERO; i++)

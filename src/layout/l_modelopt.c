@@ -66,8 +66,6 @@ static pare_status bind_layer(pare_bind *b, const char *stem, size_t n, int64_t 
     PARE_TRY(pare_bind_need(b, stem, n, ".weight", &w.part[WEIGHT], err));
     const bool four = b->store->tensors[w.part[WEIGHT]].dtype == PARE_U8;
     PARE_TRY(four ? bind_nvfp4(b, stem, n, &w, err) : bind_fp8(b, &w, err));
-    w.scheme.name[0] = 0;
-    pare_scheme_make_name(&w.scheme);
     PARE_TRY(pare_bind_add(b, stem, n, &w, err));
 out:
     return st;

@@ -264,8 +264,6 @@ static pare_status bind_bytes(pare_bind *b, const char *stem, size_t n, int64_t 
     if (t->dtype != PARE_I8) {
         w.scheme.kind = PARE_CODE_FLOAT;
         w.scheme.code_dtype = t->dtype;
-        w.scheme.name[0] = 0;
-        pare_scheme_make_name(&w.scheme);
     }
     PARE_TRY(pare_bind_add(b, stem, n, &w, err));
 out:
