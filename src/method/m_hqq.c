@@ -53,6 +53,8 @@ typedef struct solver {
 } solver;
 
 typedef struct pair { float scale, zero; double lp, sse; } pair;
+/* n values that share a pair, and their sums; those over codes come with each pair. */
+typedef struct values { const float *x; int64_t n; pare_zero_sums sums; } values;
 
 static void solver_init(const pare_kernels *k, const pare_scheme *scheme, solver *s)
 {
@@ -75,25 +77,34 @@ static double sse_of(const pare_zero_sums *a, const pair *q)
     return a->xx - 2.0 * t * (a->xu - z * a->x) + t * t * (a->uu - 2.0 * z * a->u + z * z * a->w);
 }
 
+static void measure(const solver *s, values *v, pair *q)
+{
+    s->k->zero_sums(v->x, NULL, v->n, q->scale, q->zero, s->umax, &v->sums);
+    q->sse = sse_of(&v->sums, q);
+}
+
+static double lp_of(const solver *s, const values *v, const pair *q)
+{
+    return s->k->zero_lp(v->x, v->n, q->scale, q->zero, s->umax, s->p);
+}
+
 /* What hqq does: the scale of the whole range, zero points by means, as long as the error falls. */
-static bool original(const solver *s, const float *x, int64_t n, pair *out)
+static bool original(const solver *s, values *v, pair *out)
 {
     float lo, hi;
     pair q;
-    s->k->minmax(x, n, &lo, &hi);
+    s->k->minmax(v->x, v->n, &lo, &hi);
     if (!(hi > lo)) return false;
     const double step = ((double)hi - lo) / s->umax;
     if (!pair_store(s, step, -lo / step, &q)) return false;
     out->sse = HUGE_VAL;
     for (int turn = 0; turn < TURNS; turn++) {
-        pare_zero_sums a;
-        s->k->zero_sums(x, NULL, n, q.scale, q.zero, s->umax, &a);
-        q.sse = sse_of(&a, &q);
+        measure(s, v, &q);
         if (!(q.sse < out->sse)) break;
         *out = q;
-        if (!pair_store(s, q.scale, (a.u - a.x / q.scale) / a.w, &q)) break;
+        if (!pair_store(s, q.scale, (v->sums.u - v->sums.x / q.scale) / v->sums.w, &q)) break;
     }
-    out->lp = s->k->zero_lp(x, n, out->scale, out->zero, s->umax, s->p);
+    out->lp = lp_of(s, v, out);
     return true;
 }
 
@@ -105,36 +116,32 @@ static bool line(const solver *s, const pare_zero_sums *a, pair *out)
 }
 
 /* Codes and line in turns while the squared error falls. */
-static void polish(const solver *s, const float *x, int64_t n, pair *q)
+static void polish(const solver *s, values *v, pair *q)
 {
-    pare_zero_sums a;
     pair next;
-    s->k->zero_sums(x, NULL, n, q->scale, q->zero, s->umax, &a);
-    q->sse = sse_of(&a, q);
-    for (int turn = 0; turn < TURNS && line(s, &a, &next); turn++) {
-        s->k->zero_sums(x, NULL, n, next.scale, next.zero, s->umax, &a);
-        next.sse = sse_of(&a, &next);
+    measure(s, v, q);
+    for (int turn = 0; turn < TURNS && line(s, &v->sums, &next); turn++) {
+        measure(s, v, &next);
         if (!(next.sse < q->sse)) break;
         *q = next;
     }
-    q->lp = s->k->zero_lp(x, n, q->scale, q->zero, s->umax, s->p);
+    q->lp = lp_of(s, v, q);
 }
 
 /* Half-quadratic turns from `from` on, until a pair whose measure is at most `most`: *q becomes it if its squared error is less. */
-static void refine(const solver *s, const float *x, int64_t n, pair from, double most, pair *q)
+static void refine(const solver *s, values *v, pair from, double most, pair *q)
 {
     float beta = BETA;
     for (int turn = 0; turn < TURNS; turn++, beta *= KAPPA) {
         pare_zero_sums a;
         pair next;
-        s->k->hqq_sums(x, n, from.scale, from.zero, s->umax, beta, s->p, &a);
+        s->k->hqq_sums(v->x, v->n, from.scale, from.zero, s->umax, beta, s->p, &a);
         if (!line(s, &a, &next)) return;
         if (next.scale == from.scale && next.zero == from.zero) return;
         from = next;
-        next.lp = s->k->zero_lp(x, n, next.scale, next.zero, s->umax, s->p);
+        next.lp = lp_of(s, v, &next);
         if (next.lp > most) continue;
-        s->k->zero_sums(x, NULL, n, next.scale, next.zero, s->umax, &a);
-        next.sse = sse_of(&a, &next);
+        measure(s, v, &next);
         if (next.sse < q->sse) *q = next;
         return; /* later turns lower the measure and raise the squared error */
     }
@@ -143,13 +150,16 @@ static void refine(const solver *s, const float *x, int64_t n, pair from, double
 static pare_status solve(const solver *s, const float *x, int64_t n, float *scale, float *zero, pare_err *err)
 {
     const pare_rounder r = {.k = s->k, .scheme = &s->search, .global = 1.0f};
+    values v = {.x = x, .n = n};
     pair best, start;
     const pare_status st = pare_rounder_find(&r, x, 1, n, n, NULL, scale, zero, err);
-    if (st != PARE_OK || n < 2 || !original(s, x, n, &best)) return st; /* one value: it is exact */
+    if (st != PARE_OK || n < 2) return st; /* one value: it is exact */
+    s->k->value_sums(x, NULL, n, &v.sums);
+    if (!original(s, &v, &best)) return PARE_OK;
     start = (pair){.scale = *scale, .zero = *zero};
-    polish(s, x, n, &start);
+    polish(s, &v, &start);
     if (start.lp <= best.lp && start.sse <= best.sse) best = start;
-    else refine(s, x, n, start, best.lp, &best);
+    else refine(s, &v, start, best.lp, &best);
     *scale = best.scale;
     *zero = best.zero;
     return PARE_OK;

@@ -26,7 +26,7 @@ void pare_zeroer_init(const pare_scheme *s, pare_zeroer *z)
 
 /* -------------------------------------------------------------------------------------------------------------- search */
 
-typedef struct search { const pare_zeroer *z; const pare_kernels *k; const float *x, *weight; int64_t n; double error; float scale, zero; } search;
+typedef struct search { const pare_zeroer *z; const pare_kernels *k; const float *x, *weight; int64_t n; pare_zero_sums sums; double error; float scale, zero; } search;
 
 static void store(const pare_zeroer *z, double scale, double zero, float *s, float *t)
 {
@@ -38,7 +38,7 @@ static void store(const pare_zeroer *z, double scale, double zero, float *s, flo
 /* Error of the codes under (scale, zero); the least-squares fit of both to those codes, as stored. False when there is none. */
 static bool try_pair(search *s, float scale, float zero, float *fit_scale, float *fit_zero)
 {
-    pare_zero_sums a;
+    pare_zero_sums a = s->sums;
     s->k->zero_sums(s->x, s->weight, s->n, scale, zero, s->z->umax, &a);
     const double t = scale, z = zero;
     const double error = a.xx - 2.0 * t * (a.xu - z * a.x) + t * t * (a.uu - 2.0 * z * a.u + z * z * a.w);
@@ -63,6 +63,7 @@ void pare_zeroer_find(const pare_zeroer *z, const pare_kernels *k, const float *
     store(z, range / z->umax, -lo * (z->umax / range), scale, zero);
     if (!z->clip) return;
     search s = {.z = z, .k = k, .x = x, .weight = weight, .n = n, .error = HUGE_VAL, .scale = *scale, .zero = *zero};
+    k->value_sums(x, weight, n, &s.sums);
     for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
         const double narrow = range * shares[i];
         float a, b;

@@ -266,17 +266,32 @@ out:
 
 /* ------------------------------------------------------------------------------------------------------- least squares */
 
-/* Sums over the codes of the best pair so far, cut by cut. */
-static pare_zero_sums sums_of(const search *s)
+static const float *weight_of(const search *s, int64_t cut) { return s->v->weight != NULL ? s->v->weight + cut * PARE_CUT : NULL; }
+
+/* Sums that no code changes, cut by cut. */
+static pare_zero_sums value_sums_of(const search *s)
 {
     pare_zero_sums a = {0}, b;
     for (int64_t i = 0; i < pare_cuts(s->v->n); i++) {
         int64_t n;
         const float *x = cut_of(s->v, i, &n);
-        s->v->k->zero_sums(x, s->v->weight != NULL ? s->v->weight + i * PARE_CUT : NULL, n, s->scale, (float)s->zero, s->r->umax, &b);
-        a.w += b.w, a.u += b.u, a.uu += b.uu, a.x += b.x, a.xu += b.xu, a.xx += b.xx;
+        s->v->k->value_sums(x, weight_of(s, i), n, &b);
+        a.w += b.w, a.x += b.x, a.xx += b.xx;
     }
     return a;
+}
+
+/* Sums over the codes of the best pair so far, cut by cut. */
+static void code_sums_of(const search *s, pare_zero_sums *a)
+{
+    pare_zero_sums b;
+    a->u = a->uu = a->xu = 0.0;
+    for (int64_t i = 0; i < pare_cuts(s->v->n); i++) {
+        int64_t n;
+        const float *x = cut_of(s->v, i, &n);
+        s->v->k->zero_sums(x, weight_of(s, i), n, s->scale, (float)s->zero, s->r->umax, &b);
+        a->u += b.u, a->uu += b.uu, a->xu += b.xu;
+    }
 }
 
 /* The scale that is best for these codes and a zero point, as stored; 0: there is none. */
@@ -305,9 +320,10 @@ static pare_status try_pair(search *s, float scale, int32_t zero)
 static pare_status fit(search *s)
 {
     pare_status st = PARE_OK;
+    pare_zero_sums a = value_sums_of(s);
     for (int turn = 0; turn < 4; turn++) {
         const double before = s->sse;
-        const pare_zero_sums a = sums_of(s);
+        code_sums_of(s, &a);
         PARE_TRY(try_pair(s, best_scale(s, &a, s->zero), s->zero));
         const double spread = a.w * a.uu - a.u * a.u, slope = spread > 0.0 ? (a.w * a.xu - a.x * a.u) / spread : 0.0;
         if (!s->r->symmetric && slope > 0.0) {

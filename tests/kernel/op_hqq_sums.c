@@ -30,6 +30,7 @@ void check_hqq_sums(const pare_kernels *ref, const pare_kernels *k)
         plain(ref, x, n, 0.01f, 6.3f, 10.0, 0.7, &y, &yu);
         assert_true(fabs(b.x - y) <= 1e-5 * (double)n && fabs(b.xu - yu) <= 1e-4 * (double)n);
         k->hqq_sums(x, n, 0.01f, 6.3f, 15, 1e-6f, 0.7f, &b);
+        k->value_sums(x, NULL, n, &z);
         k->zero_sums(x, NULL, n, 0.01f, 6.3f, 15, &z);
         assert_true(fabs(b.x - z.x) <= 1e-9 && fabs(b.xu - z.xu) <= 1e-7 && b.u == z.u && b.uu == z.uu && b.w == z.w);
     }
