@@ -26,7 +26,10 @@ void pare_zeroer_init(const pare_scheme *s, pare_zeroer *z)
 
 /* -------------------------------------------------------------------------------------------------------------- search */
 
-typedef struct search { const pare_zeroer *z; const pare_kernels *k; const float *x, *weight; int64_t n; pare_zero_sums sums; double error; float scale, zero; } search;
+/* Ranges get narrower: one that begins with twice the least error so far cuts off more than any rounding can win back, and so do those after it. */
+#define GIVE_UP 2.0
+
+typedef struct search { const pare_zeroer *z; const pare_kernels *k; const float *x, *weight; int64_t n; pare_zero_sums sums; double last, error; float scale, zero; } search;
 
 static void store(const pare_zeroer *z, double scale, double zero, float *s, float *t)
 {
@@ -42,6 +45,7 @@ static bool try_pair(search *s, float scale, float zero, float *fit_scale, float
     s->k->zero_sums(s->x, s->weight, s->n, scale, zero, s->z->umax, &a);
     const double t = scale, z = zero;
     const double error = a.xx - 2.0 * t * (a.xu - z * a.x) + t * t * (a.uu - 2.0 * z * a.u + z * z * a.w);
+    s->last = error;
     if (error < s->error) s->error = error, s->scale = scale, s->zero = zero;
     const double spread = a.w * a.uu - a.u * a.u, slope = spread > 0.0 ? (a.w * a.xu - a.x * a.u) / spread : 0.0;
     if (!(slope > 0.0)) return false;
@@ -71,11 +75,14 @@ void pare_zeroer_find(const pare_zeroer *z, const pare_kernels *k, const float *
         for (int turn = 0; turn < 6; turn++) {
             const double before = s.error;
             float next_a, next_b;
-            if (!try_pair(&s, a, b, &next_a, &next_b) || (next_a == a && next_b == b) || (turn > 1 && !(s.error < before))) break;
+            const bool fits = try_pair(&s, a, b, &next_a, &next_b);
+            if (turn == 0 && s.last > GIVE_UP * s.error) goto out;
+            if (!fits || (next_a == a && next_b == b) || (turn > 1 && !(s.error < before))) break;
             a = next_a;
             b = next_b;
         }
     }
+out:
     *scale = s.scale;
     *zero = s.zero;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* minmax_groups with AVX2: two registers for each extreme; the operand order of min and max skips NaN as the reference does. */
+/* minmax_groups and minmax with AVX2: two registers for each extreme; the operand order of min and max skips NaN as the reference does. */
 #include <immintrin.h>
 #include "kernel/variants.h"
 
@@ -38,4 +38,24 @@ void pare_minmax_groups_avx2(const float *x, int64_t n, int64_t group, float *mi
         *min++ = l;
         *max++ = h;
     }
+}
+
+void pare_minmax_avx2(const float *x, int64_t n, float *min, float *max)
+{
+    __m256 lo = _mm256_set1_ps(x[0]), hi = lo, lo2 = lo, hi2 = lo;
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        const __m256 a = _mm256_loadu_ps(x + i), b = _mm256_loadu_ps(x + i + 8);
+        lo = _mm256_min_ps(a, lo);
+        hi = _mm256_max_ps(a, hi);
+        lo2 = _mm256_min_ps(b, lo2);
+        hi2 = _mm256_max_ps(b, hi2);
+    }
+    float l = fold_min(_mm256_min_ps(lo2, lo)), h = fold_max(_mm256_max_ps(hi2, hi));
+    for (; i < n; i++) {
+        l = x[i] < l ? x[i] : l;
+        h = x[i] > h ? x[i] : h;
+    }
+    *min = l + 0.0f; /* one sign of 0 */
+    *max = h + 0.0f;
 }
