@@ -147,7 +147,7 @@ static pare_status attend_task(void *arg, int64_t i, int worker, pare_err *err)
         last[t] = (int32_t)(s->keys - s->queries + t + 1);
     }
     const pare_attend a = { .queries = s->queries, .heads = s->heads, .dim = s->dim, .v_dim = s->dim, .q = l->q, .q_stride = s->dim * s->heads, .q_head = s->dim, .k = l->k,
-                            .v = l->v, .dtype = s->dtype, .k_stride = s->dim, .v_stride = s->dim, .k_scale = l->scale, .v_scale = l->scale, .keys = s->keys, .first = first,
+                            .v = l->v, .dtype = s->dtype, .k_stride = s->dim, .v_stride = s->dim, .k_panels = true, .k_scale = s->dtype == PARE_I8 ? l->scale : NULL, .v_scale = s->dtype == PARE_I8 ? l->scale : NULL, .keys = s->keys, .first = first,
                             .last = last, .scale = 1.0f / sqrtf((float)s->dim), .out = l->out, .out_stride = s->dim * s->heads, .out_head = s->dim, .scratch = l->scratch };
     const double begin = now_cpu();
     b->k->attend(&a);

@@ -31,7 +31,7 @@
 
 enum {
     PARE_QUERY_BLOCK = 64, /* queries that one task of attention takes */
-    PARE_KEY_BLOCK = 64,   /* the first key that a task shows to the kernel is a multiple of it */
+    PARE_KEY_BLOCK = 256,  /* the first key that a task shows to the kernel is a multiple of it */
     PARE_ROPE_MAX = 2048   /* rotated columns of a head */
 };
 

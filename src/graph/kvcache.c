@@ -39,6 +39,8 @@ void pare_kv_clear(pare_kvcache *c)
 
 static bool is_dynamic(const pare_kvcache *c) { return c->dtype == PARE_I8 && !c->k_static; }
 
+static int64_t whole_panels(int64_t positions) { return (positions + PARE_KEY_PANEL - 1) / PARE_KEY_PANEL * PARE_KEY_PANEL; }
+
 /* Bytes of keys (or values) of `dim` columns. */
 static bool part_bytes(const pare_kvcache *c, int64_t positions, int64_t dim, size_t *bytes)
 {
@@ -51,6 +53,8 @@ static bool part_bytes(const pare_kvcache *c, int64_t positions, int64_t dim, si
 bool pare_kv_bytes(const pare_kvcache *c, int64_t positions, uint64_t *bytes)
 {
     size_t k, v, sum;
+    if (positions > INT64_MAX - PARE_KEY_PANEL) return false;
+    positions = whole_panels(positions);
     if (!part_bytes(c, positions, c->k_dim, &k) || !part_bytes(c, positions, c->v_dim, &v) || !pare_add_size(k, v, &sum)) return false;
     *bytes = sum + (is_dynamic(c) ? (uint64_t)c->kv_heads * (uint64_t)positions * 2 * sizeof(float) : 0);
     return true;
@@ -64,6 +68,7 @@ pare_status pare_kv_reserve(pare_kvcache *c, int64_t slot, int64_t positions, pa
     if (s->cap >= positions) return PARE_OK;
     if (!pare_kv_bytes(c, positions, &bytes)) return pare_fail(err, PARE_ERR_MEMORY, "a cache of %lld positions is not possible", (long long)positions);
     clear_slot(s);
+    positions = whole_panels(positions);
     part_bytes(c, positions, c->k_dim, &k);
     part_bytes(c, positions, c->v_dim, &v);
     s->k = pare_alloc_aligned(64, k + 64); /* kernels may load whole vectors */
@@ -91,29 +96,44 @@ static void write_static(int8_t *to, const float *x, int64_t n, float scale)
     }
 }
 
-/* scale: of this head, or 1; each: room for one a position. */
-static void write_part(pare_dtype dtype, const pare_kernels *kernels, uint8_t *to, float scale, float *each, int64_t dim, int64_t n, const float *x, int64_t stride)
+/* A row as it is stored. scale: of this head, or 1; each: where its own goes, or NULL. */
+static void write_row(pare_dtype dtype, const pare_kernels *kernels, void *to, float scale, float *each, int64_t dim, const float *x)
 {
-    for (int64_t i = 0; i < n; i++, x += stride) {
-        switch (dtype) {
-        case PARE_F16: kernels->f32_to_f16((uint16_t *)(void *)to + i * dim, x, dim); break;
-        case PARE_BF16: kernels->f32_to_bf16((uint16_t *)(void *)to + i * dim, x, dim); break;
-        case PARE_F8_E4M3FN: kernels->f32_to_f8(to + i * dim, x, dim, scale, dtype); break;
-        case PARE_I8:
-            if (each) each[i] = kernels->quant_i8_row((int8_t *)to + i * dim, x, dim);
-            else write_static((int8_t *)to + i * dim, x, dim, scale);
-            break;
-        default: memcpy(to + i * dim * (int64_t)sizeof *x, x, (size_t)dim * sizeof *x); break;
-        }
+    switch (dtype) {
+    case PARE_F16: kernels->f32_to_f16(to, x, dim); break;
+    case PARE_BF16: kernels->f32_to_bf16(to, x, dim); break;
+    case PARE_F8_E4M3FN: kernels->f32_to_f8(to, x, dim, scale, dtype); break;
+    case PARE_I8:
+        if (each) *each = kernels->quant_i8_row(to, x, dim);
+        else write_static(to, x, dim, scale);
+        break;
+    default: memcpy(to, x, (size_t)dim * sizeof *x); break;
     }
 }
 
+/* Elements of a row to position `pos` of a head's panels. */
+static void to_panel(uint8_t *head, const void *row, int64_t pos, int64_t dim, size_t unit)
+{
+    const int64_t at = pos / PARE_KEY_PANEL * PARE_KEY_PANEL * dim + pos % PARE_KEY_PANEL;
+    if (unit == 1)
+        for (int64_t d = 0; d < dim; d++) head[at + d * PARE_KEY_PANEL] = ((const uint8_t *)row)[d];
+    else if (unit == 2)
+        for (int64_t d = 0; d < dim; d++) ((uint16_t *)(void *)head)[at + d * PARE_KEY_PANEL] = ((const uint16_t *)row)[d];
+    else
+        for (int64_t d = 0; d < dim; d++) ((uint32_t *)(void *)head)[at + d * PARE_KEY_PANEL] = ((const uint32_t *)row)[d];
+}
+
 void pare_kv_write(const pare_kvcache *c, const pare_kernels *kernels, int64_t slot, int64_t head, int64_t pos, int64_t n, const float *k, int64_t k_stride,
-                   const float *v, int64_t v_stride)
+                   const float *v, int64_t v_stride, void *room)
 {
     const pare_kvslot *s = &c->slots[slot];
     const int64_t at = head * s->cap + pos;
     const size_t unit = pare_dtype_bytes(c->dtype, 1);
-    write_part(c->dtype, kernels, s->k + (size_t)(at * c->k_dim) * unit, c->k_static ? c->k_static[head] : 1.0f, s->k_scale ? s->k_scale + at : NULL, c->k_dim, n, k, k_stride);
-    write_part(c->dtype, kernels, s->v + (size_t)(at * c->v_dim) * unit, c->v_static ? c->v_static[head] : 1.0f, s->v_scale ? s->v_scale + at : NULL, c->v_dim, n, v, v_stride);
+    const float k_scale = c->k_static ? c->k_static[head] : 1.0f, v_scale = c->v_static ? c->v_static[head] : 1.0f;
+    uint8_t *keys = s->k + (size_t)(head * s->cap * c->k_dim) * unit, *values = s->v + (size_t)(at * c->v_dim) * unit;
+    for (int64_t i = 0; i < n; i++) {
+        write_row(c->dtype, kernels, room, k_scale, s->k_scale ? s->k_scale + at + i : NULL, c->k_dim, k + i * k_stride);
+        to_panel(keys, room, pos + i, c->k_dim, unit);
+        write_row(c->dtype, kernels, values + (size_t)(i * c->v_dim) * unit, v_scale, s->v_scale ? s->v_scale + at + i : NULL, c->v_dim, v + i * v_stride);
+    }
 }

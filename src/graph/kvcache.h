@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys and values that attention looks back at. One cache an attention layer; in it, for each sequence slot, keys [kv_heads][cap][k_dim] and
- * values [kv_heads][cap][v_dim]: a head's positions lie together, so that attending to them is one stream. f32, f16, bf16, or
+ * Keys and values that attention looks back at. One cache an attention layer; in it, for each sequence slot, keys
+ * [kv_heads][cap / 16][k_dim][16] (panels of 16 positions, as kernel/nn.h wants them) and values [kv_heads][cap][v_dim]: a head's positions lie
+ * together, so that attending to them is one stream. f32, f16, bf16, or
  *
  *   int8, static     q = clamp(rne(x / s), -128, 127), s of the checkpoint, one a head: found by calibration (NaN is kept as -128)
  *   int8, dynamic    without such scales: one a head and position, max |x| / 127
@@ -18,7 +19,7 @@
 #include "graph/graph.h"
 
 typedef struct pare_kvslot {
-    int64_t cap;               /* positions there is room for */
+    int64_t cap;               /* positions there is room for, whole panels */
     uint8_t *k, *v;
     float *k_scale, *v_scale;  /* [kv_heads][cap], dynamic int8 only */
 } pare_kvslot;
@@ -41,7 +42,7 @@ bool pare_kv_bytes(const pare_kvcache *c, int64_t positions, uint64_t *bytes);
 /* Room for `positions` of a slot; what was there is lost when it has to grow. */
 pare_status pare_kv_reserve(pare_kvcache *c, int64_t slot, int64_t positions, pare_err *err);
 void pare_kv_forget(pare_kvcache *c, int64_t slot); /* gives the slot's memory back */
-/* Rows of one head: k [n] rows k_stride apart, v likewise, to positions pos ... pos + n - 1. */
+/* Rows of one head: k [n] rows k_stride apart, v likewise, to positions pos ... pos + n - 1. room: for a row of keys, as f32. */
 void pare_kv_write(const pare_kvcache *c, const pare_kernels *kernels, int64_t slot, int64_t head, int64_t pos, int64_t n, const float *k, int64_t k_stride,
-                   const float *v, int64_t v_stride);
+                   const float *v, int64_t v_stride, void *room);
 #endif

@@ -31,7 +31,7 @@ static pare_status check_inputs(pare_graph *g, const pare_gnode *node, const par
     char q[96], k[96], v[96];
     const pare_gvalue *in[3] = { pare_g_value(g, node->in[0]), pare_g_value(g, node->in[1]), pare_g_value(g, node->in[2]) };
     const int64_t rows = a->cross ? PARE_DIM_MEMORY : PARE_DIM_TOKENS;
-    if (a->heads < 1 || a->kv_heads < 1 || a->dim < 1 || a->v_dim < 1 || a->heads % a->kv_heads || a->heads > 65536 || a->dim > 65536 || a->v_dim > 65536)
+    if (a->heads < 1 || a->kv_heads < 1 || a->dim < 1 || a->v_dim < 1 || a->heads % a->kv_heads || a->heads > 65536 || a->dim + a->v_dim > 32768)
         return pare_fail(err, PARE_ERR_FORMAT, "%lld heads of %lld and %lld on %lld key/value heads", (long long)a->heads, (long long)a->dim, (long long)a->v_dim,
                          (long long)a->kv_heads);
     if (in[0]->ndim != 2 || in[1]->ndim != 2 || in[2]->ndim != 2 || in[0]->shape[0] != PARE_DIM_TOKENS || in[1]->shape[0] != rows || in[2]->shape[0] != rows ||
@@ -79,6 +79,9 @@ out:
 
 typedef struct write_job { const pare_exec *x; const pare_attention *a; const pare_kvcache *cache; const float *k, *v; int64_t slot; } write_job;
 
+/* What a worker has for the kernel. */
+static float *room_of(const pare_exec *x, int worker) { return x->engine->attend + (int64_t)worker * x->engine->attend_floats; }
+
 /* Task i: one head of one block of rows. */
 static pare_status write_block(void *arg, int64_t i, int worker, pare_err *err)
 {
@@ -87,9 +90,9 @@ static pare_status write_block(void *arg, int64_t i, int worker, pare_err *err)
     const pare_query_block *b = &j->x->engine->blocks[i / a->kv_heads];
     const pare_run *run = &j->x->runs[b->run];
     const int64_t head = i % a->kv_heads;
-    (void)worker, (void)err;
+    (void)err;
     pare_kv_write(j->cache, j->x->k, run->seq, head, run->pos0 + b->row0 - run->row0, b->n, j->k + (b->row0 * a->kv_heads + head) * a->dim, a->kv_heads * a->dim,
-                  j->v + (b->row0 * a->kv_heads + head) * a->v_dim, a->kv_heads * a->v_dim);
+                  j->v + (b->row0 * a->kv_heads + head) * a->v_dim, a->kv_heads * a->v_dim, room_of(j->x, worker));
     return PARE_OK;
 }
 
@@ -106,8 +109,9 @@ static pare_status store_head(void *arg, int64_t head, int worker, pare_err *err
 {
     const write_job *j = arg;
     const pare_attention *a = j->a;
-    (void)worker, (void)err;
-    pare_kv_write(j->cache, j->x->k, j->slot, head, 0, j->x->memory_rows, j->k + head * a->dim, a->kv_heads * a->dim, j->v + head * a->v_dim, a->kv_heads * a->v_dim);
+    (void)err;
+    pare_kv_write(j->cache, j->x->k, j->slot, head, 0, j->x->memory_rows, j->k + head * a->dim, a->kv_heads * a->dim, j->v + head * a->v_dim, a->kv_heads * a->v_dim,
+                  room_of(j->x, worker));
     return PARE_OK;
 }
 
@@ -158,10 +162,10 @@ static void point_at_keys(const attend_job *j, const pare_run *run, int64_t head
         return;
     }
     const pare_kvslot *s = &j->cache->slots[run->seq];
-    const int64_t row = head * s->cap + from;
+    const int64_t row = head * s->cap + from; /* a panel's first */
     const size_t unit = pare_dtype_bytes(j->cache->dtype, 1);
     at->dtype = j->cache->dtype;
-    at->k_stride = a->dim;
+    at->k_panels = true;
     at->v_stride = a->v_dim;
     at->k = s->k + (size_t)(row * a->dim) * unit;
     at->v = s->v + (size_t)(row * a->v_dim) * unit;
@@ -197,7 +201,7 @@ static pare_status attend_block(void *arg, int64_t i, int worker, pare_err *err)
                        .q_stride = a->heads * a->dim, .q_head = a->dim, .keys = to - from, .first = firsts, .last = lasts, .q_pos = at_pos, .scale = a->scale,
                        .softcap = a->softcap, .alibi = a->alibi && !j->bias ? a->alibi + h0 : NULL, .sink = j->sink ? j->sink + h0 : NULL,
                        .out = j->out + (b->row0 * a->heads + h0) * a->v_dim, .out_stride = a->heads * a->v_dim, .out_head = a->v_dim,
-                       .scratch = e->attend + (int64_t)worker * e->attend_floats };
+                       .scratch = room_of(j->x, worker) };
     if (j->bias && j->bias->slopes) { /* of key: table[head][key] */
         at.bias_head = j->bias->reach + 1;
         at.bias = j->bias->at + h0 * at.bias_head + from;

@@ -23,12 +23,18 @@ typedef enum pare_activation {
  * An empty range gives zeros, and so does one whose scores are all -inf. NaN in a query's scores gives NaN in its result only; NaN or inf
  * in a value may reach queries of the call that do not see it. Sums run over blocks of keys in f32 (online softmax). A query's bits do not
  * depend on which heads are in the call, and on the number of queries only in whether it is small: heads may be shared out among threads.
+ *
+ * Keys lie as rows, or (k_panels) in panels of 16 keys, element by element, so that scores of 16 keys are made without a sum across a vector:
+ * element d of key j at (j / 16 * dim + d) * 16 + j % 16. The memory of the last panel is there whole; what stands for keys that nobody sees
+ * may be anything.
  */
+enum { PARE_KEY_PANEL = 16 };
 typedef struct pare_attend {
     int64_t queries, heads, dim, v_dim;
     const float *q; int64_t q_stride, q_head;      /* floats from token to token, head to head */
     const void *k, *v; pare_dtype dtype;           /* f32, f16, bf16, i8, f8_e4m3fn */
-    int64_t k_stride, v_stride;                    /* elements from key to key */
+    int64_t k_stride, v_stride;                    /* elements from key to key; k_stride not for panels */
+    bool k_panels;
     const float *k_scale, *v_scale;                /* factors of stored elements, one a key; both or neither; NULL = 1 */
     int64_t keys;                                  /* keys that exist; every last[t] <= keys */
     const int32_t *first, *last;                   /* [queries] */

@@ -55,11 +55,16 @@ static void fill_stored(void *p, pare_dtype dtype, int64_t n)
     }
 }
 
+static int64_t key_at(const pare_attend *a, int64_t j, int64_t d)
+{
+    return a->k_panels ? (j / PARE_KEY_PANEL * a->dim + d) * PARE_KEY_PANEL + j % PARE_KEY_PANEL : j * a->k_stride + d;
+}
+
 static double score(const pare_attend *a, int64_t t, int64_t h, int64_t j)
 {
     double s = 0;
     for (int64_t d = 0; d < a->dim; d++)
-        s += (double)a->q[t * a->q_stride + h * a->q_head + d] * stored(a->k, a->dtype, j * a->k_stride + d, a->k_scale, j);
+        s += (double)a->q[t * a->q_stride + h * a->q_head + d] * stored(a->k, a->dtype, key_at(a, j, d), a->k_scale, j);
     s *= (double)a->scale;
     if (a->softcap > 0) s = (double)a->softcap * tanh(s / (double)a->softcap);
     if (a->alibi) s += (double)a->alibi[h] * ((a->key_pos ? a->key_pos[j] : (int32_t)j) - a->q_pos[t]);
@@ -118,20 +123,29 @@ static void options(pare_attend *a, const attend_case *c, storage *s)
     }
 }
 
-static void one(const pare_kernels *k, const attend_case *c, pare_dtype dtype, bool scaled, int64_t pad)
+/* What is in the last panel beside keys: NaN, or -1 as int8. */
+static void fill_rest(uint8_t *k, const pare_attend *a, size_t size)
+{
+    for (int64_t j = a->keys; j % PARE_KEY_PANEL; j++)
+        for (int64_t d = 0; d < a->dim; d++) memset(k + (size_t)key_at(a, j, d) * size, 0xff, size);
+}
+
+static void one(const pare_kernels *k, const attend_case *c, pare_dtype dtype, bool panels, bool scaled, int64_t pad)
 {
     static storage s;
     const size_t size = pare_dtype_bytes(dtype, 1);
-    pare_attend a = { .queries = c->queries, .heads = c->heads, .dim = c->dim, .v_dim = c->v_dim, .dtype = dtype, .keys = c->keys, .first = s.first, .last = s.last,
+    pare_attend a = { .queries = c->queries, .heads = c->heads, .dim = c->dim, .v_dim = c->v_dim, .dtype = dtype, .keys = c->keys, .k_panels = panels, .first = s.first, .last = s.last,
                       .q_head = c->dim + pad, .q_stride = (c->dim + pad) * c->heads, .k_stride = c->dim + pad, .v_stride = c->v_dim + pad,
                       .out_head = c->v_dim, .out_stride = c->v_dim * c->heads, .scale = 1.0f / sqrtf((float)c->dim) };
+    const int64_t stored_k = panels ? (c->keys + PARE_KEY_PANEL - 1) / PARE_KEY_PANEL * PARE_KEY_PANEL * c->dim : c->keys * a.k_stride - pad;
     float *q = guarded(0, (size_t)(c->queries * a.q_stride - pad) * 4);
-    void *key = guarded(1, (size_t)(c->keys * a.k_stride - pad) * size), *value = guarded(2, (size_t)(c->keys * a.v_stride - pad) * size);
+    void *key = guarded(1, (size_t)stored_k * size), *value = guarded(2, (size_t)(c->keys * a.v_stride - pad) * size);
     a.out = guarded(3, (size_t)(c->queries * a.out_stride) * 4);
     a.scratch = pare_alloc((size_t)PARE_ATTEND_SCRATCH(c->keys) * sizeof(float));
     assert_non_null(a.scratch);
     fill(q, c->queries * a.q_stride - pad, 0, 0.025f);
-    fill_stored(key, dtype, c->keys * a.k_stride - pad);
+    fill_stored(key, dtype, stored_k);
+    if (panels) fill_rest(key, &a, size);
     fill_stored(value, dtype, c->keys * a.v_stride - pad);
     for (int64_t j = 0; j < c->keys; j++) s.k_scale[j] = 0.01f + 0.02f * (float)(rnd32() % 100) / 100, s.v_scale[j] = 0.03f * (float)(rnd32() % 100) / 100;
     a.q = q, a.k = key, a.v = value;
@@ -186,20 +200,20 @@ static void f8_codes(const pare_kernels *k)
 }
 
 /* Heads one by one: the same bits. Several blocks of rows, first keys that differ. */
-static void shared_out(const pare_kernels *k, int64_t queries, int64_t heads, pare_dtype dtype)
+static void shared_out(const pare_kernels *k, int64_t queries, int64_t heads, pare_dtype dtype, bool panels)
 {
-    enum { DIM = 48, KEYS = 300, MOST = 410 };
+    enum { DIM = 48, KEYS = 300, WHOLE = 304, MOST = 410 };
     static float q[MOST * DIM], a_out[MOST * DIM], b_out[MOST * DIM], scratch[PARE_ATTEND_SCRATCH(KEYS)], scale[KEYS];
-    static uint8_t key[KEYS * DIM * 4], value[KEYS * DIM * 4];
+    static uint8_t key[WHOLE * DIM * 4], value[KEYS * DIM * 4];
     int32_t first[64], last[64];
     assert_true(queries * heads <= MOST && queries <= 64);
     fill(q, queries * heads * DIM, 0, 0.025f);
-    fill_stored(key, dtype, KEYS * DIM);
+    fill_stored(key, dtype, WHOLE * DIM);
     fill_stored(value, dtype, KEYS * DIM);
     for (int j = 0; j < KEYS; j++) scale[j] = 0.02f;
     for (int t = 0; t < queries; t++) first[t] = t % 3 * 70, last[t] = (int32_t)(KEYS - queries + t + 1);
     pare_attend a = { .queries = queries, .heads = heads, .dim = DIM, .v_dim = DIM, .q = q, .q_stride = DIM * heads, .q_head = DIM, .k = key, .v = value, .dtype = dtype,
-                      .k_stride = DIM, .v_stride = DIM, .keys = KEYS, .first = first, .last = last, .scale = 0.15f, .out = a_out,
+                      .k_stride = DIM, .v_stride = DIM, .k_panels = panels, .keys = KEYS, .first = first, .last = last, .scale = 0.15f, .out = a_out,
                       .out_stride = DIM * heads, .out_head = DIM, .scratch = scratch };
     if (dtype == PARE_I8) a.k_scale = a.v_scale = scale;
     k->attend(&a);
@@ -217,11 +231,18 @@ void check_attend(const pare_kernels *ref, const pare_kernels *k)
     static const pare_dtype dtypes[] = { PARE_F32, PARE_F16, PARE_BF16, PARE_I8, PARE_F8_E4M3FN };
     (void)ref;
     for (int c = 0; c < CASES; c++)
-        for (int d = 0; d < 5; d++) one(k, &cases[c], dtypes[d], d == 3 || (d == 4 && c % 2), (c + d) % 3 * 5);
-    for (int d = 0; d < 5; d++) {
-        shared_out(k, 1, 9, dtypes[d]);
-        shared_out(k, 3, 71, dtypes[d]);
-        shared_out(k, 45, 9, dtypes[d]);
+        for (int d = 0; d < 5; d++)
+            for (int panels = 0; panels < 2; panels++) one(k, &cases[c], dtypes[d], panels, d == 3 || (d == 4 && c % 2), (c + d) % 3 * 5);
+    for (int64_t rows = 1; rows <= 26; rows++) /* every tile; a thinner and a wider one beside each other */
+        for (int d = 0; d < 5; d++) {
+            const attend_case few = { 1, rows < 17 ? rows : 16, 64, 64, 251 + rows, 0 }, many = { rows + 4, 1, 40, 48, 70 + rows, rows % 3 ? 0 : WINDOW };
+            one(k, &few, dtypes[d], true, false, 0);
+            one(k, &many, dtypes[d], true, false, 0);
+        }
+    for (int d = 0; d < 10; d++) {
+        shared_out(k, 1, 9, dtypes[d / 2], d % 2);
+        shared_out(k, 3, 71, dtypes[d / 2], d % 2);
+        shared_out(k, 45, 9, dtypes[d / 2], d % 2);
     }
     f8_codes(k);
     nans(k, 1);

@@ -22,6 +22,24 @@ static float dot(const float *a, const float *b, int64_t n)
     return lane[0];
 }
 
+/* Keys block .. block + count to rows. */
+static void load_keys(float *k, const pare_attend *a, int64_t block, int64_t count)
+{
+    float x[PARE_KEY_PANEL];
+    if (!a->k_panels) {
+        for (int64_t j = 0; j < count; j++) pare_attend_load(k + j * a->dim, a->k, (block + j) * a->k_stride, a->dim, a->dtype);
+        return;
+    }
+    for (int64_t j = 0, n; j < count; j += n, k += n * a->dim) {
+        const int64_t skip = (block + j) % PARE_KEY_PANEL, panel = block + j - skip;
+        n = count - j < PARE_KEY_PANEL - skip ? count - j : PARE_KEY_PANEL - skip;
+        for (int64_t d = 0; d < a->dim; d++) {
+            pare_attend_load(x, a->k, panel * a->dim + d * PARE_KEY_PANEL, PARE_KEY_PANEL, a->dtype);
+            for (int64_t i = 0; i < n; i++) k[i * a->dim + d] = x[skip + i];
+        }
+    }
+}
+
 /* Scores of one row against keys begin .. end; s[0] is key begin. */
 static void scores(const pare_attend *a, const pare_attend_row *r, const float *k, int64_t block, int64_t begin, int64_t end, float *s)
 {
@@ -74,10 +92,8 @@ void PARE_REF(attend)(const pare_attend *a)
         }
         for (int64_t b = begin / keys * keys; b < end; b += keys) {
             const int64_t count = end - b < keys ? end - b : keys;
-            for (int64_t j = 0; j < count; j++) {
-                pare_attend_load(k + j * a->dim, a->k, (b + j) * a->k_stride, a->dim, a->dtype);
-                pare_attend_load(v + j * a->v_dim, a->v, (b + j) * a->v_stride, a->v_dim, a->dtype);
-            }
+            load_keys(k, a, b, count);
+            for (int64_t j = 0; j < count; j++) pare_attend_load(v + j * a->v_dim, a->v, (b + j) * a->v_stride, a->v_dim, a->dtype);
             for (int64_t r = r0; r < r1; r++) {
                 const pare_attend_row row = pare_attend_row_of(a, r);
                 row_block(a, &row, k, v, b, count, s, &m[r - r0], &l[r - r0]);

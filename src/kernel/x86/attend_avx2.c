@@ -26,13 +26,6 @@ static inline vmask v_mask(int64_t n) { return _mm256_cmpgt_epi32(_mm256_set1_ep
 static inline vec v_load_part(const float *p, vmask m) { return _mm256_maskload_ps(p, m); }
 static inline void v_store_part(float *p, vmask m, vec x) { _mm256_maskstore_ps(p, m, x); }
 
-/* Sums of four vectors. */
-static inline __m128 v_sums(vec a, vec b, vec c, vec d)
-{
-    const __m256 x = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
-    return _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-}
-
 static inline float v_sum_of(vec x)
 {
     const __m128 h = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)), q = _mm_add_ps(h, _mm_movehl_ps(h, h));

@@ -28,13 +28,6 @@ static inline void v_store_part(float *p, vmask m, vec x) { _mm512_mask_storeu_p
 
 static inline __m256 v_fold(vec x) { return _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1)); }
 
-/* Sums of four vectors. */
-static inline __m128 v_sums(vec a, vec b, vec c, vec d)
-{
-    const __m256 x = _mm256_hadd_ps(_mm256_hadd_ps(v_fold(a), v_fold(b)), _mm256_hadd_ps(v_fold(c), v_fold(d)));
-    return _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-}
-
 static inline float v_sum_of(vec x)
 {
     const __m256 y = v_fold(x);

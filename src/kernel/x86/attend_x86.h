@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attend for any vector width: the including file gives `vec` of W floats and the v_ functions on it, MR (rows of a tile) and NAME.
- * The algorithm is that of ref/attend.c, by blocks of 64 keys (32 when rows are very long), in one of two ways:
+ * The algorithm is that of ref/attend.c by blocks of keys, in two steps and a softmax between:
  *
- *   few rows (decode)    s: tiles of 3 rows x 4 keys, dot products along the row. Keys and values are read as they are stored when they
- *                        are used once or twice, else made f32 once a block.
- *   many rows (prefill)  keys are transposed into panels [dim][2 W]; s: tiles of MR rows x 2 W keys, one broadcast of q a row and step;
- *                        blocks of ROWS rows go through one packed block of keys while it is in the cache.
- *   both                 out = out e^(m - m') + p v: tiles of rows x vectors of v, rescaled on the way in.
+ *   scores    s = q k^T: tiles of rows x panels of 16 keys, one broadcast of q a row and element. Nothing is summed across a vector.
+ *   values    out = out e^(m - m') + p v: tiles of rows x vectors of v, rescaled on the way in.
  *
- * Which way depends on the number of queries alone, blocks begin at multiples of their size, and a row's sums do not depend on the rows
- * beside it: heads may be given in one call or in several, the bits are the same. Every tile of rows looks at the panels and keys only
- * that one of its rows sees.
+ * both by chunks of 64 keys that are made f32 just before, in the first cache: one conversion for all rows, and one set of tiles for all dtypes.
+ * With few queries (decode) a block is four chunks, so that what a block costs a row (maximum, sum, factor) is shared by many keys, and the
+ * next chunk is asked for while this one is worked on; with many (prefill) a block is one chunk, and up to 192 rows go through it.
+ *
+ * Keys that come as rows are transposed to panels first. Blocks begin at multiples of their size, which depends on the shape of a key only, and
+ * a row's sums do not depend on the rows beside it: heads may be given in one call or in several, the bits are the same.
  */
 #ifndef PARE_KERNEL_X86_ATTEND_H
 #define PARE_KERNEL_X86_ATTEND_H
@@ -20,7 +20,14 @@
 #include "kernel/variants.h"
 
 #define INLINE PARE_INLINE
-enum { ROWS = 192, ROWS_FEW = 64, KEYS = 64, QUERIES_FEW = 4, PANEL = 2 * W };
+enum {
+    ROWS = 192, ROWS_FEW = 64, /* of a block, at most */
+    KEYS = 64,                 /* of a chunk, at most; floats from row to row of s */
+    CHUNKS_FEW = 4,            /* of a block */
+    QUERIES_FEW = 4,
+    PANEL = PARE_KEY_PANEL,
+    IN_PANEL = PANEL / W       /* vectors */
+};
 
 /* Eight of e4m3: the bits of a float16 that is 2^8 smaller, which the conversion takes subnormals of, too; the one code of NaN apart. */
 INLINE __m256 y_of_f8(__m128i bytes)
@@ -58,48 +65,44 @@ INLINE vec v_exp(vec x)
 typedef struct work {
     const pare_attend *a;
     pare_attend_row row[ROWS];
-    int64_t rows, dim, v_dim;       /* dim, v_dim: rounded up to whole vectors */
+    int64_t rows, rows_most;        /* of the block at hand, of a block at most */
+    int64_t dim, v_dim;             /* rows of a packed panel: whole groups of 8; floats of a packed value: whole vectors */
     bool few;
-    int64_t rows_most;              /* a block of rows: ROWS or ROWS_FEW */
-    float *s;                       /* [rows_most][KEYS] */
+    float *s;                       /* for each chunk of a block: [rows_most][KEYS] */
     float *m, *l, *keep;            /* [rows_most] */
-    float *q;                       /* few rows, dim not whole vectors: [rows_most][dim], padded with zeros */
-    float *k, *v;                   /* a block: keys as panels or rows [dim], values [v_dim]; padded with zeros */
-    int64_t keys;                   /* keys a block */
-    int64_t block, count;           /* at hand: first key, number */
-    const void *k_at, *v_at;        /* where s and out read them, with dtype and stride */
-    int64_t k_stride, v_stride;
-    pare_dtype k_dtype, v_dtype;
+    float *q;                       /* for each tile of rows: [dim of q][rows of the tile] */
+    float *k, *v;                   /* a chunk: keys as panels [dim][PANEL], values [v_dim], padded with zeros */
+    int64_t keys, chunks;           /* keys a chunk, chunks a block */
+    int64_t block, lo, hi;          /* at hand: first key of the block; keys of it that some row sees lie in lo .. hi */
+    int64_t chunk, c_lo, c_hi;      /* first key of the chunk; of the chunk the same */
+    float *p;                       /* [rows_most][KEYS] of s: the chunk's */
+    const float *k_at, *v_at;       /* where scores and values read the chunk */
+    int64_t k_panel, v_stride;      /* floats from panel to panel, value to value */
 } work;
 
 static inline int64_t size_of(pare_dtype dtype) { return dtype == PARE_F32 ? 4 : dtype == PARE_F16 || dtype == PARE_BF16 ? 2 : 1; }
 
-/* Keys of the block that rows r .. r + n see: lo .. hi, empty when lo >= hi. */
-INLINE void seen(const work *w, int64_t r, int n, int64_t *lo, int64_t *hi)
+/* Of the n keys from `first` on, those that rows r .. r + rows see: lo .. hi, empty when lo >= hi. */
+INLINE void seen(const work *w, int64_t r, int64_t rows, int64_t first, int64_t n, int64_t *lo, int64_t *hi)
 {
-    *lo = w->count, *hi = 0;
-    for (int i = 0; i < n; i++) {
-        const int64_t a = w->row[r + i].first - w->block, b = w->row[r + i].last - w->block;
+    *lo = n, *hi = 0;
+    for (int64_t i = r; i < r + rows; i++) {
+        const int64_t a = w->row[i].first - first, b = w->row[i].last - first;
         if (a >= b) continue;
         *lo = a < *lo ? a : *lo;
         *hi = b > *hi ? b : *hi;
     }
     *lo = *lo > 0 ? *lo : 0;
-    *hi = *hi < w->count ? *hi : w->count;
+    *hi = *hi < n ? *hi : n;
 }
 
-/*
- * Asks for row j of the block `ahead` blocks on, as it is stored. Few rows read memory in bursts with arithmetic between; asked for a
- * phase early (values while scores are made, the next keys while values are added up), it comes meanwhile. Never faults.
- */
-INLINE void ask_row(const work *w, const void *p, int64_t stride, int64_t n, int64_t j)
+/* Asks for n bytes. Never faults. */
+INLINE void ask(uintptr_t at, int64_t n)
 {
-    const int64_t size = size_of(w->a->dtype);
-    const uintptr_t at = (uintptr_t)p + (uintptr_t)((w->block + j) * stride * size);
-    for (int64_t i = 0; i < n * size; i += 64) _mm_prefetch((const char *)(at + (uintptr_t)i), _MM_HINT_T0);
+    for (int64_t i = 0; i < n; i += 64) _mm_prefetch((const char *)(at + (uintptr_t)i), _MM_HINT_T0);
 }
 
-/* ------------------------------------------------------------------------------------------------------ a block made f32 */
+/* ------------------------------------------------------------------------------------------------------ a chunk made f32 */
 
 INLINE void load_row(float *dst, const void *src, int64_t at, int64_t n, int64_t padded, pare_dtype dtype)
 {
@@ -107,11 +110,6 @@ INLINE void load_row(float *dst, const void *src, int64_t at, int64_t n, int64_t
     for (; i + 8 <= n; i += 8) _mm256_storeu_ps(dst + i, y_get(src, at + i, dtype));
     if (i < n) pare_attend_load(dst + i, src, at + i, n - i, dtype);
     for (i = n; i < padded; i++) dst[i] = 0.0f;
-}
-
-INLINE void load_rows(float *dst, const void *src, int64_t stride, int64_t block, int64_t count, int64_t n, int64_t padded, pare_dtype dtype)
-{
-    for (int64_t j = 0; j < count; j++) load_row(dst + j * padded, src, (block + j) * stride, n, padded, dtype);
 }
 
 /* dst[i][0 .. 8] = element i of eight rows; rows of dst are PANEL apart */
@@ -133,17 +131,17 @@ INLINE void transpose(float *dst, const __m256 *x)
     }
 }
 
-/* Keys of the block to panels [dim][PANEL]; keys past the last are zeros, so are elements past a->dim. */
+/* Keys of the chunk to panels [dim][PANEL]; elements past a->dim are zeros. */
 INLINE void pack_keys(const work *w, pare_dtype dtype)
 {
     const pare_attend *a = w->a;
-    for (int64_t j = 0; j < w->count; j += 8) {
+    for (int64_t j = w->c_lo / 8 * 8; j < w->c_hi; j += 8) {
         float *dst = w->k + j / PANEL * PANEL * w->dim + j % PANEL;
-        const int64_t n = w->count - j < 8 ? w->count - j : 8;
+        const int64_t n = w->c_hi - j < 8 ? w->c_hi - j : 8;
         for (int64_t d = 0; d < a->dim; d += 8) {
             __m256 x[8];
             for (int i = 0; i < 8; i++) {
-                const int64_t at = (w->block + j + i) * a->k_stride + d;
+                const int64_t at = (w->chunk + j + i) * a->k_stride + d;
                 if (i >= n) {
                     x[i] = _mm256_setzero_ps();
                 } else if (d + 8 <= a->dim) {
@@ -169,99 +167,113 @@ INLINE void pack_keys(const work *w, pare_dtype dtype)
         else CALL(PARE_I8);                    \
     } while (0)
 
-static void block_panels(work *w)
+/* Stored panels, element for element. */
+INLINE void load_panels(const work *w, pare_dtype dtype)
 {
-#define CALL(dtype) pack_keys(w, dtype)
-    BY_DTYPE(w->a->dtype, CALL);
-#undef CALL
+    const int64_t panel = PANEL * w->a->dim, begin = w->c_lo / PANEL * panel, end = (w->c_hi + PANEL - 1) / PANEL * panel, at = w->chunk * w->a->dim;
+    for (int64_t i = begin; i < end; i += W) v_store(w->k + i, v_get(w->a->k, at + i, dtype));
 }
 
-static void block_keys(work *w)
+INLINE void load_values(const work *w, pare_dtype dtype)
 {
     const pare_attend *a = w->a;
-#define CALL(dtype) load_rows(w->k, a->k, a->k_stride, w->block, w->count, a->dim, w->dim, dtype)
-    BY_DTYPE(a->dtype, CALL);
-#undef CALL
-    w->k_at = w->k, w->k_stride = w->dim, w->k_dtype = PARE_F32;
+    for (int64_t j = w->c_lo; j < w->c_hi; j++) load_row(w->v + j * w->v_dim, a->v, (w->chunk + j) * a->v_stride, a->v_dim, w->v_dim, dtype);
 }
 
-static void block_values(work *w)
+static void chunk_keys(work *w)
 {
     const pare_attend *a = w->a;
-#define CALL(dtype) load_rows(w->v, a->v, a->v_stride, w->block, w->count, a->v_dim, w->v_dim, dtype)
-    BY_DTYPE(a->dtype, CALL);
-#undef CALL
-    w->v_at = w->v, w->v_stride = w->v_dim, w->v_dtype = PARE_F32;
+    w->k_at = w->k, w->k_panel = (a->k_panels ? a->dim : w->dim) * PANEL;
+    if (a->k_panels && a->dtype == PARE_F32) w->k_at = (const float *)a->k + w->chunk * a->dim;
+#define CALL_LOAD(dtype) load_panels(w, dtype)
+#define CALL_PACK(dtype) pack_keys(w, dtype)
+    else if (a->k_panels) BY_DTYPE(a->dtype, CALL_LOAD);
+    else BY_DTYPE(a->dtype, CALL_PACK);
 }
 
-/* As they are stored. */
-static void block_as_stored(work *w, bool keys, bool values)
+static bool v_whole(const work *w) { return w->a->v_dim == w->v_dim; }
+
+static void chunk_values(work *w)
 {
     const pare_attend *a = w->a;
-    const int64_t size = size_of(a->dtype);
-    if (keys) w->k_at = (const uint8_t *)a->k + w->block * a->k_stride * size, w->k_stride = a->k_stride, w->k_dtype = a->dtype;
-    if (values) w->v_at = (const uint8_t *)a->v + w->block * a->v_stride * size, w->v_stride = a->v_stride, w->v_dtype = a->dtype;
+    w->v_at = w->v, w->v_stride = w->v_dim;
+    if (a->dtype == PARE_F32 && v_whole(w)) w->v_at = (const float *)a->v + w->chunk * a->v_stride, w->v_stride = a->v_stride;
+#define CALL_VALUES(dtype) load_values(w, dtype)
+    else BY_DTYPE(a->dtype, CALL_VALUES);
 }
+
+/* ---------------------------------------------------------------------------------------------------------- tiles of rows */
+
+/* Rows of the next tile when `left` remain: any number up to most, MR; what is left is cut in two rather than into a full and a thin one. */
+INLINE int tile_rows(int64_t left)
+{
+    const int most = MR > 6 ? 8 : 6;
+    if (left <= most || left == MR) return (int)left;
+    return left <= 2 * most ? (int)(left + 1) / 2 : MR;
+}
+
+/* STEP(n) with a constant. */
+#define BY_ROWS(n, STEP)            \
+    do {                            \
+        switch (n) {                \
+        case 1: STEP(1); break;     \
+        case 2: STEP(2); break;     \
+        case 3: STEP(3); break;     \
+        case 4: STEP(4); break;     \
+        case 5: STEP(5); break;     \
+        case 6: STEP(6); break;     \
+        case 7: if (MR > 6) STEP(7); break; \
+        case 8: if (MR > 6) STEP(8); break; \
+        default: STEP(MR); break;   \
+        }                           \
+    } while (0)
 
 /* ----------------------------------------------------------------------------------------------------------------- scores */
 
-/* rows x PANEL scores: s[i][0 .. PANEL] = <q_i, k> over dim */
-INLINE void tile_panel(const work *w, int64_t r, int rows, const float *k, float *s)
+/*
+ * rows x vectors of scores from key j of the chunk on, which begins a panel: s[i][j ...] = <q_i, k> over dim. Meanwhile the same keys of the
+ * next chunk are asked for, `asks` bytes a step.
+ */
+INLINE void tile_scores(const work *w, int64_t r, int rows, int64_t j, int vectors, int64_t asks)
 {
-    vec acc[12][2];
-    const float *q[12];
+    vec acc[12][4], k[4];
     const int64_t dim = w->a->dim;
-    for (int i = 0; i < rows; i++) {
-        q[i] = w->row[r + i].q;
-        acc[i][0] = acc[i][1] = v_set1(0.0f);
-    }
-    for (int64_t d = 0; d < dim; d++) {
-        const vec k0 = v_load(k + d * PANEL), k1 = v_load(k + d * PANEL + W);
+    const float *q = w->q + r * dim, *at = w->k_at + j / PANEL * w->k_panel;
+    uintptr_t next = (uintptr_t)w->a->k + (uintptr_t)((w->chunk + w->keys + j) * dim * size_of(w->a->dtype));
+    for (int i = 0; i < rows; i++)
+        for (int x = 0; x < vectors; x++) acc[i][x] = v_set1(0.0f);
+    for (int64_t d = 0; d < dim; d++, next += (uintptr_t)asks) {
+        ask(next, asks);
+        for (int x = 0; x < vectors; x++) k[x] = v_load(at + x / IN_PANEL * w->k_panel + d * PANEL + x % IN_PANEL * W);
         for (int i = 0; i < rows; i++) {
-            const vec x = v_set1(q[i][d]);
-            acc[i][0] = v_fma(x, k0, acc[i][0]);
-            acc[i][1] = v_fma(x, k1, acc[i][1]);
-        }
-    }
-    for (int i = 0; i < rows; i++) {
-        v_store(s + i * KEYS, acc[i][0]);
-        v_store(s + i * KEYS + W, acc[i][1]);
-    }
-}
-
-INLINE void rows_panels(const work *w, int64_t r, int rows)
-{
-    int64_t lo, hi;
-    seen(w, r, rows, &lo, &hi);
-    for (int64_t j = lo / PANEL * PANEL; j < hi; j += PANEL) tile_panel(w, r, rows, w->k + j * w->dim, w->s + r * KEYS + j);
-}
-
-/* rows x keys dot products; keys is 4 or 8. Keys past the last are the last once more. */
-INLINE void tile_dot(const work *w, int64_t r, int rows, int64_t j, int keys, pare_dtype dtype)
-{
-    vec acc[3][8];
-    int64_t at[8];
-    for (int c = 0; c < keys; c++) at[c] = (j + c < w->count ? j + c : w->count - 1) * w->k_stride;
-    for (int i = 0; i < rows; i++)
-        for (int c = 0; c < keys; c++) acc[i][c] = v_set1(0.0f);
-    for (int64_t d = 0; d < w->dim; d += W) {
-        vec q[3];
-        for (int i = 0; i < rows; i++) q[i] = v_load(w->row[r + i].q + d);
-        for (int c = 0; c < keys; c++) {
-            const vec k = v_get(w->k_at, at[c] + d, dtype);
-            for (int i = 0; i < rows; i++) acc[i][c] = v_fma(q[i], k, acc[i][c]);
+            const vec y = v_set1(q[d * rows + i]);
+            for (int x = 0; x < vectors; x++) acc[i][x] = v_fma(y, k[x], acc[i][x]);
         }
     }
     for (int i = 0; i < rows; i++)
-        for (int c = 0; c < keys; c += 4) _mm_storeu_ps(w->s + (r + i) * KEYS + j + c, v_sums(acc[i][c], acc[i][c + 1], acc[i][c + 2], acc[i][c + 3]));
+        for (int x = 0; x < vectors; x++) v_store(w->p + (r + i) * KEYS + j + x * W, acc[i][x]);
 }
 
-INLINE void rows_dot(const work *w, int64_t r, int rows, int keys, pare_dtype dtype)
+/* Enough sums beside each other to hide how long one takes, and no more than there are registers. */
+INLINE int vectors_for(int rows) { return rows <= (MR > 6 ? 6 : 3) ? 4 : 2; }
+
+INLINE void rows_scores(const work *w, int64_t r, int rows)
 {
-    for (int64_t j = 0; j < w->count; j += keys) {
-        if (r == 0)
-            for (int64_t c = 0; c < keys; c++) ask_row(w, w->a->v, w->a->v_stride, w->a->v_dim, j + c);
-        tile_dot(w, r, rows, j, keys, dtype);
+    const int vectors = vectors_for(rows);
+    const int64_t asks = w->few && w->a->k_panels && r == 0 && w->chunk + w->keys < w->a->keys ? W * size_of(w->a->dtype) : 0; /* a vector */
+    int64_t lo, hi, j;
+    seen(w, r, rows, w->chunk, w->keys, &lo, &hi);
+    for (j = lo / PANEL * PANEL; j + (vectors - IN_PANEL) * W < hi; j += vectors * W) tile_scores(w, r, rows, j, vectors, vectors * asks);
+    for (; j < hi; j += PANEL) tile_scores(w, r, rows, j, IN_PANEL, IN_PANEL * asks);
+}
+
+static void scores(const work *w)
+{
+    for (int64_t r = 0, n; r < w->rows; r += n) {
+        n = tile_rows(w->rows - r);
+#define STEP(n) rows_scores(w, r, n)
+        BY_ROWS(n, STEP);
+#undef STEP
     }
 }
 
@@ -284,38 +296,58 @@ static __attribute__((noinline)) void adjust(const pare_attend *a, const pare_at
         for (int64_t j = lo; j < hi; j++) s[j] += row->bias[block + j];
 }
 
-/* Scores of row r to p, zeros where it sees nothing; m, l and keep follow. */
+/* Where s[r][j] is, j a key of the block, and the end of its chunk. */
+INLINE float *score_at(const work *w, int64_t r, int64_t j, int64_t end, int64_t *stop)
+{
+    const int64_t c = j / w->keys;
+    *stop = (c + 1) * w->keys < end ? (c + 1) * w->keys : end;
+    return w->s + (c * w->rows_most + r) * KEYS - c * w->keys;
+}
+
+static void row_fill(const work *w, int64_t r, int64_t begin, int64_t end, float x)
+{
+    for (int64_t j = begin, stop; j < end; j = stop)
+        for (float *s = score_at(w, r, j, end, &stop); j < stop; j++) s[j] = x;
+}
+
+/* Scores of row r to p, zeros where it sees nothing and another row does; m, l and keep follow. */
 static void row_softmax(work *w, int64_t r)
 {
     const pare_attend *a = w->a;
     const pare_attend_row *row = &w->row[r];
-    float *s = w->s + r * KEYS;
-    const int64_t end = (w->count + W - 1) / W * W;
-    int64_t lo, hi;
-    seen(w, r, 1, &lo, &hi);
+    float scale = a->scale;
+    const int64_t begin = w->lo / W * W, end = (w->hi + W - 1) / W * W;
+    int64_t lo, hi, stop;
+    seen(w, r, 1, w->block, w->keys * w->chunks, &lo, &hi);
     w->keep[r] = 1.0f;
     if (lo >= hi) {
-        for (int64_t j = 0; j < end; j++) s[j] = 0.0f;
+        row_fill(w, r, begin, end, 0.0f);
         return;
     }
-    const vec scale = v_set1(a->scale);
-    for (int64_t j = 0; j < end; j += W) v_store(s + j, v_mul(v_load(s + j), scale));
-    if (a->k_scale || a->softcap > 0.0f || a->alibi || row->bias) adjust(a, row, w->block, lo, hi, s);
-    for (int64_t j = 0; j < lo; j++) s[j] = -INFINITY;
-    for (int64_t j = hi; j < end; j++) s[j] = -INFINITY;
-
-    vec most = v_set1(w->m[r]);
-    for (int64_t j = 0; j < end; j += W) most = v_max(v_load(s + j), most); /* NaN: the second operand */
-    const float top = v_max_of(most), base = top > -INFINITY ? top : 0.0f;
-    const vec off = v_set1(base);
-    vec sum = v_set1(0.0f);
-    for (int64_t j = 0; j < end; j += W) {
-        const vec p = v_exp(v_sub(v_load(s + j), off));
-        v_store(s + j, p);
-        sum = v_add(sum, p);
+    if (a->k_scale || a->softcap > 0.0f || a->alibi || row->bias || !(scale > 0.0f)) {
+        for (int64_t j = lo; j < hi; j = stop) {
+            float *s = score_at(w, r, j, hi, &stop);
+            for (int64_t i = j; i < stop; i++) s[i] *= scale;
+            adjust(a, row, w->block, j, stop, s);
+        }
+        scale = 1.0f;
     }
-    if (a->v_scale)
-        for (int64_t j = lo; j < hi; j++) s[j] *= a->v_scale[w->block + j];
+    row_fill(w, r, begin, lo, -INFINITY);
+    row_fill(w, r, hi, end, -INFINITY);
+
+    vec most = v_set1(-INFINITY), sum = v_set1(0.0f);
+    for (int64_t j = begin; j < end; j = stop)
+        for (const float *s = score_at(w, r, j, end, &stop); j < stop; j += W) most = v_max(v_load(s + j), most); /* NaN: the second operand */
+    const float here = v_max_of(most) * scale, top = here > w->m[r] ? here : w->m[r], base = top > -INFINITY ? top : 0.0f;
+    const vec off = v_set1(-base), by = v_set1(scale);
+    for (int64_t j = begin; j < end; j = stop)
+        for (float *s = score_at(w, r, j, end, &stop); j < stop; j += W) {
+            const vec p = v_exp(v_fma(v_load(s + j), by, off));
+            v_store(s + j, p);
+            sum = v_add(sum, p);
+        }
+    for (int64_t j = lo; j < hi && a->v_scale; j = stop)
+        for (float *s = score_at(w, r, j, hi, &stop); j < stop; j++) s[j] *= a->v_scale[w->block + j];
     w->keep[r] = pare_exp(w->m[r] - base);
     w->l[r] = w->l[r] * w->keep[r] + v_sum_of(sum);
     w->m[r] = top;
@@ -323,29 +355,29 @@ static void row_softmax(work *w, int64_t r)
 
 /* ------------------------------------------------------------------------------------------------------------------ p v */
 
-/* rows x vectors of out from column c on; the last vector may be a part */
-INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t hi, int64_t c, int vectors, pare_dtype dtype, bool ask)
+/* rows x vectors of out from column c on; the last vector may be a part. The same columns of the next chunk are asked for meanwhile. */
+INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t hi, int64_t c, int vectors, int64_t asks)
 {
-    const int64_t left = w->a->v_dim - c - (vectors - 1) * W;
+    const int64_t left = w->a->v_dim - c - (vectors - 1) * W, size = size_of(w->a->dtype);
     const vmask part = v_mask(left < W ? left : W);
-    const float *p = w->s + r * KEYS;
-    vec acc[12][8];
+    const float *p = w->p + r * KEYS;
+    uintptr_t next = (uintptr_t)w->a->v + (uintptr_t)(((w->chunk + w->keys + lo) * w->a->v_stride + c) * size);
+    vec acc[12][4], y[4];
     for (int i = 0; i < rows; i++) {
         const vec keep = v_set1(w->keep[r + i]);
         for (int x = 0; x < vectors - 1; x++) acc[i][x] = v_mul(v_load(w->row[r + i].out + c + x * W), keep);
         acc[i][vectors - 1] = v_mul(v_load_part(w->row[r + i].out + c + (vectors - 1) * W, part), keep);
     }
-    for (int64_t j = lo; j < hi; j++) {
-        vec y[8];
-        if (ask) ask_row(w, w->a->k, w->a->k_stride, w->a->dim, w->keys + j);
+    for (int64_t j = lo; j < hi; j++, next += (uintptr_t)(w->a->v_stride * size)) {
+        ask(next, asks);
         if (rows <= 3) { /* the order that needs fewer registers */
             for (int i = 0; i < rows; i++) y[i] = v_set1(p[i * KEYS + j]);
             for (int x = 0; x < vectors; x++) {
-                const vec v = v_get(w->v_at, j * w->v_stride + c + x * W, dtype);
+                const vec v = v_load(w->v_at + j * w->v_stride + c + x * W);
                 for (int i = 0; i < rows; i++) acc[i][x] = v_fma(y[i], v, acc[i][x]);
             }
         } else {
-            for (int x = 0; x < vectors; x++) y[x] = v_get(w->v_at, j * w->v_stride + c + x * W, dtype);
+            for (int x = 0; x < vectors; x++) y[x] = v_load(w->v_at + j * w->v_stride + c + x * W);
             for (int i = 0; i < rows; i++) {
                 const vec q = v_set1(p[i * KEYS + j]);
                 for (int x = 0; x < vectors; x++) acc[i][x] = v_fma(q, y[x], acc[i][x]);
@@ -358,114 +390,100 @@ INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t 
     }
 }
 
-INLINE void rows_values(const work *w, int64_t r, int rows, int vectors, pare_dtype dtype, bool ask)
+INLINE void rows_values(const work *w, int64_t r, int rows)
 {
+    const int vectors = vectors_for(rows);
+    const int64_t asks = w->few && r == 0 && w->chunk + w->keys < w->a->keys ? W * size_of(w->a->dtype) : 0; /* a vector */
     int64_t lo, hi, c = 0;
-    seen(w, r, rows, &lo, &hi);
-    if (lo >= hi) return; /* keep is 1 for all of them */
-    if (ask && r == 0 && c + (vectors - 1) * W < w->a->v_dim) {
-        tile_values(w, r, rows, lo, hi, c, vectors, dtype, true);
-        c += vectors * W;
-    }
-    for (; c + (vectors - 1) * W < w->a->v_dim; c += vectors * W) tile_values(w, r, rows, lo, hi, c, vectors, dtype, false);
-    if (vectors > 4)
-        for (; c + 3 * W < w->a->v_dim; c += 4 * W) tile_values(w, r, rows, lo, hi, c, 4, dtype, false);
+    seen(w, r, rows, w->chunk, w->keys, &lo, &hi);
+    if (lo >= hi) return; /* keep is 1 for all of them, or waits */
+    for (; c + (vectors - 1) * W < w->a->v_dim; c += vectors * W) tile_values(w, r, rows, lo, hi, c, vectors, vectors * asks);
     if (vectors > 2)
-        for (; c + W < w->a->v_dim; c += 2 * W) tile_values(w, r, rows, lo, hi, c, 2, dtype, false);
-    for (; c < w->a->v_dim; c += W) tile_values(w, r, rows, lo, hi, c, 1, dtype, false);
+        for (; c + W < w->a->v_dim; c += 2 * W) tile_values(w, r, rows, lo, hi, c, 2, 2 * asks);
+    for (; c < w->a->v_dim; c += W) tile_values(w, r, rows, lo, hi, c, 1, asks);
+    for (int i = 0; i < rows; i++) w->keep[r + i] = 1.0f;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- few rows */
-
-#define CALL_DOT1(dtype) rows_dot(w, r, 1, 8, dtype)
-#define CALL_DOT2(dtype) rows_dot(w, r, 2, 4, dtype)
-#define CALL_VALUES1(dtype) rows_values(w, r, 1, 8, dtype, true)
-#define CALL_VALUES2(dtype) rows_values(w, r, 2, 4, dtype, true)
-
-static void few_block(work *w)
+static void values(const work *w)
 {
-    const pare_attend *a = w->a;
-    const bool once = w->rows <= 2;
-    const bool k_whole = a->dim == w->dim && (once || a->dtype == PARE_F32), v_whole = a->v_dim == w->v_dim && (once || a->dtype == PARE_F32);
-    int64_t r = 0;
-    block_as_stored(w, k_whole, v_whole);
-    if (!k_whole) block_keys(w);
-    if (!v_whole) block_values(w);
-    for (; r + 3 <= w->rows; r += 3) rows_dot(w, r, 3, 4, PARE_F32);
-    if (r + 2 == w->rows) BY_DTYPE(w->k_dtype, CALL_DOT2);
-    if (r + 1 == w->rows) BY_DTYPE(w->k_dtype, CALL_DOT1);
-    for (r = 0; r < w->rows; r++) row_softmax(w, r);
-    for (r = 0; r + 6 <= w->rows; r += 6) rows_values(w, r, 6, 2, PARE_F32, true);
-    for (; r + 3 <= w->rows; r += 3) rows_values(w, r, 3, 4, PARE_F32, true);
-    if (r + 2 == w->rows) BY_DTYPE(w->v_dtype, CALL_VALUES2);
-    if (r + 1 == w->rows) BY_DTYPE(w->v_dtype, CALL_VALUES1);
-}
-
-/* ------------------------------------------------------------------------------------------------------------ many rows */
-
-/* STEP(rows) over tiles of MR rows, then smaller ones. */
-#define BY_ROWS(STEP)                                                   \
-    do {                                                                \
-        int64_t r = 0;                                                  \
-        for (; r + MR <= w->rows; r += MR) STEP(MR);                    \
-        if (MR > 6)                                                     \
-            for (; r + 6 <= w->rows; r += 6) STEP(6);                   \
-        for (; r + 3 <= w->rows; r += 3) STEP(3);                       \
-        for (; r < w->rows; r++) STEP(1);                               \
-    } while (0)
-
-static void many_block(work *w)
-{
-    const bool whole = w->a->dtype == PARE_F32 && w->a->v_dim == w->v_dim;
-    block_panels(w);
-    block_as_stored(w, false, whole);
-    if (!whole) block_values(w);
-#define STEP(n) rows_panels(w, r, n)
-    BY_ROWS(STEP);
+    for (int64_t r = 0, n; r < w->rows; r += n) {
+        n = tile_rows(w->rows - r);
+#define STEP(n) rows_values(w, r, n)
+        BY_ROWS(n, STEP);
 #undef STEP
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ a block */
+
+/* Chunk c of the block; false when nobody sees it. */
+static bool chunk_begin(work *w, int64_t c)
+{
+    const int64_t lo = w->lo - c * w->keys, hi = w->hi - c * w->keys;
+    w->chunk = w->block + c * w->keys;
+    w->c_lo = lo > 0 ? lo : 0;
+    w->c_hi = hi < w->keys ? hi : w->keys;
+    w->p = w->s + c * w->rows_most * KEYS;
+    return w->c_lo < w->c_hi;
+}
+
+static void one_block(work *w)
+{
+    seen(w, 0, w->rows, w->block, w->keys * w->chunks, &w->lo, &w->hi);
+    for (int64_t c = 0; c < w->chunks; c++)
+        if (chunk_begin(w, c)) {
+            chunk_keys(w);
+            scores(w);
+        }
     for (int64_t r = 0; r < w->rows; r++) row_softmax(w, r);
-#define STEP(n) rows_values(w, r, n, 2, PARE_F32, false)
-    BY_ROWS(STEP);
-#undef STEP
+    for (int64_t c = 0; c < w->chunks; c++)
+        if (chunk_begin(w, c)) {
+            chunk_values(w);
+            values(w);
+        }
 }
 
 /* ----------------------------------------------------------------------------------------------------------------- entry */
 
-/* Lays the scratch out; false when rows are too long for it. */
+/* Lays the scratch out; false when rows are too long for it. What a block of keys takes must not depend on the rows: they get what is left. */
 static bool plan(work *w, const pare_attend *a)
 {
     float *at = a->scratch + (64 - ((uintptr_t)a->scratch & 63)) % 64 / sizeof(float), *end = a->scratch + PARE_ATTEND_SCRATCH(0);
-    const bool few = a->queries <= QUERIES_FEW;
-    const int64_t rows = few ? ROWS_FEW : ROWS;
     w->a = a;
-    w->few = few;
-    w->rows_most = rows;
-    w->dim = (a->dim + W - 1) / W * W;
+    w->few = a->queries <= QUERIES_FEW;
+    w->chunks = w->few ? CHUNKS_FEW : 1;
+    w->dim = (a->dim + 7) / 8 * 8;
     w->v_dim = (a->v_dim + W - 1) / W * W;
-    w->s = at, at += rows * KEYS;
-    w->m = at, at += rows;
-    w->l = at, at += rows;
-    w->keep = at, at += rows;
-    w->q = at, at += few && w->dim != a->dim ? rows * w->dim : 0;
-    for (w->keys = KEYS; w->keys * (w->dim + w->v_dim) > end - at; w->keys /= 2)
+    const int64_t row = KEYS * w->chunks + a->dim + 3;
+    const int64_t k_copy = a->k_panels && a->dtype == PARE_F32 ? 0 : w->dim, v_copy = a->dtype == PARE_F32 && v_whole(w) ? 0 : w->v_dim;
+    for (w->keys = KEYS; w->keys * (k_copy + v_copy) + MR * row > end - at; w->keys /= 2)
         if (w->keys == PANEL) return false;
-    w->k = at;
-    w->v = at + w->keys * w->dim;
+    w->k = at, at += w->keys * k_copy;
+    w->v = at, at += w->keys * v_copy;
+    w->rows_most = (end - at) / row / MR * MR;
+    if (w->rows_most > (w->few ? ROWS_FEW : ROWS)) w->rows_most = w->few ? ROWS_FEW : ROWS;
+    w->s = at, at += w->rows_most * KEYS * w->chunks;
+    w->q = at, at += w->rows_most * a->dim;
+    w->m = at, at += w->rows_most;
+    w->l = at, at += w->rows_most;
+    w->keep = at;
     return true;
 }
 
 static void rows_begin(work *w, int64_t r0, int64_t rows)
 {
+    const int64_t dim = w->a->dim;
     w->rows = rows;
     for (int64_t r = 0; r < rows; r++) {
         w->row[r] = pare_attend_row_of(w->a, r0 + r);
         w->m[r] = -INFINITY;
         w->l[r] = 0.0f;
         memset(w->row[r].out, 0, (size_t)w->a->v_dim * sizeof(float));
-        if (w->few && w->dim != w->a->dim) {
-            load_row(w->q + r * w->dim, w->row[r].q, 0, w->a->dim, w->dim, PARE_F32);
-            w->row[r].q = w->q + r * w->dim;
-        }
+    }
+    for (int64_t r = 0, n; r < rows; r += n) {
+        n = tile_rows(rows - r);
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t d = 0; d < dim; d++) w->q[r * dim + d * n + i] = w->row[r + i].q[d];
     }
 }
 
@@ -491,11 +509,8 @@ void NAME(const pare_attend *a)
         int64_t begin, end;
         pare_attend_range(a, r0, r1, &begin, &end);
         rows_begin(&w, r0, r1 - r0);
-        for (w.block = begin / w.keys * w.keys; w.block < end; w.block += w.keys) {
-            w.count = end - w.block < w.keys ? end - w.block : w.keys;
-            if (w.few) few_block(&w);
-            else many_block(&w);
-        }
+        const int64_t step = w.keys * w.chunks;
+        for (w.block = begin / step * step; w.block < end; w.block += step) one_block(&w);
         rows_end(&w, r0);
     }
 }
