@@ -98,20 +98,8 @@ static inline bool lanes_fit(const pare_wmat *w)
 
 /* ----------------------------------------------------------------------------------------------------------------- rows */
 
-/* n scales as f32, times x where that is given; dtype is a constant where this is inlined. */
-INLINE void scales_of(const pare_dtype dtype, const pare_wmat *w, int64_t at, int64_t n, const float *x, float *out)
-{
-    const uint8_t *from = (const uint8_t *)w->scale + at * (dtype == PARE_F32 ? 4 : 2);
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        const uint8_t *here = from + i * (dtype == PARE_F32 ? 4 : 2);
-        const __m256 f = dtype == PARE_F32   ? _mm256_loadu_ps((const float *)(const void *)here)
-                         : dtype == PARE_F16 ? _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)here))
-                                             : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)here)), 16));
-        _mm256_storeu_ps(out + i, x ? _mm256_mul_ps(f, _mm256_loadu_ps(x + i)) : f);
-    }
-    for (; i < n; i++) out[i] = x ? pare_wmat_scale(w, at + i) * x[i] : pare_wmat_scale(w, at + i);
-}
+/* Of the including file: n scales as f32, times x where that is given; dtype is a constant where this is inlined. May write up to 15 more. */
+INLINE void scales_of(const pare_dtype dtype, const pare_wmat *w, int64_t at, int64_t n, const float *x, float *out);
 
 /*
  * A zero point as the block loops want it: of byte kinds a pair of int16, in the domain of stored bytes. With limbs (PACKED) a pair, too: z and
@@ -126,17 +114,8 @@ static inline int32_t zero_as(pare_wkind kind, int limbs, int32_t z)
     return (int32_t)(((uint32_t)z & 0xffff) | (uint32_t)(z * factor) << 16);
 }
 
-INLINE void zeros_of(const pare_wmat *w, int limbs, int64_t at, int64_t n, int32_t *out)
-{
-    const __m256i factor = _mm256_set1_epi32(zero_as(w->kind, limbs, w->kind == PARE_W_I8 ? 129 : 1) >> 16), offset = _mm256_set1_epi32(w->kind == PARE_W_I8 ? 128 : 0);
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        const __m256i z = _mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(w->zero + at + i))), offset);
-        const __m256i high = _mm256_slli_epi32(_mm256_mullo_epi32(z, factor), 16);
-        _mm256_storeu_si256((__m256i *)(void *)(out + i), _mm256_blend_epi16(z, high, 0xaa));
-    }
-    for (; i < n; i++) out[i] = zero_as(w->kind, limbs, w->zero[at + i]);
-}
+/* Of the including file: n zero points by zero_as(). May write up to 15 more. */
+INLINE void zeros_of(const pare_wmat *w, int limbs, int64_t at, int64_t n, int32_t *out);
 
 /* Every one of n values `times` times, into room for 8 more. */
 static inline void spread(const void *from, int64_t n, int64_t times, void *to)

@@ -17,6 +17,32 @@ enum { ROWS = 2, PACKED = 0 };
 
 #define LOAD(at) _mm256_loadu_si256((const __m256i *)(const void *)(at))
 
+INLINE void scales_of(const pare_dtype dtype, const pare_wmat *w, int64_t at, int64_t n, const float *x, float *out)
+{
+    const uint8_t *from = (const uint8_t *)w->scale + at * (dtype == PARE_F32 ? 4 : 2);
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const uint8_t *here = from + i * (dtype == PARE_F32 ? 4 : 2);
+        const __m256 f = dtype == PARE_F32   ? _mm256_loadu_ps((const float *)(const void *)here)
+                         : dtype == PARE_F16 ? _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)here))
+                                             : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)here)), 16));
+        _mm256_storeu_ps(out + i, x ? _mm256_mul_ps(f, _mm256_loadu_ps(x + i)) : f);
+    }
+    for (; i < n; i++) out[i] = x ? pare_wmat_scale(w, at + i) * x[i] : pare_wmat_scale(w, at + i);
+}
+
+INLINE void zeros_of(const pare_wmat *w, int limbs, int64_t at, int64_t n, int32_t *out)
+{
+    const __m256i factor = _mm256_set1_epi32(zero_as(w->kind, limbs, w->kind == PARE_W_I8 ? 129 : 1) >> 16), offset = _mm256_set1_epi32(w->kind == PARE_W_I8 ? 128 : 0);
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const __m256i z = _mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(w->zero + at + i))), offset);
+        const __m256i high = _mm256_slli_epi32(_mm256_mullo_epi32(z, factor), 16);
+        _mm256_storeu_si256((__m256i *)(void *)(out + i), _mm256_blend_epi16(z, high, 0xaa));
+    }
+    for (; i < n; i++) out[i] = zero_as(w->kind, limbs, w->zero[at + i]);
+}
+
 INLINE __m256i low_bits(__m256i v, int shift, int mask)
 {
     return _mm256_and_si256(shift ? _mm256_srli_epi16(v, shift) : v, _mm256_set1_epi8((char)mask));

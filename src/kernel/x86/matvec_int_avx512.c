@@ -15,6 +15,32 @@ enum { ROWS = 8, PACKED = 1 };
 #include "kernel/x86/matvec_int.h"
 
 #define LOAD(at) _mm512_loadu_si512((const void *)(at))
+
+INLINE void scales_of(const pare_dtype dtype, const pare_wmat *w, int64_t at, int64_t n, const float *x, float *out)
+{
+    const uint8_t *from = (const uint8_t *)w->scale + at * (dtype == PARE_F32 ? 4 : 2);
+    for (int64_t i = 0; i < n; i += 16) {
+        const uint8_t *here = from + i * (dtype == PARE_F32 ? 4 : 2);
+        const __mmask16 there = (__mmask16)(n - i < 16 ? (1u << (n - i)) - 1u : 0xffffu);
+        const __m512 f = dtype == PARE_F32   ? _mm512_maskz_loadu_ps(there, here)
+                         : dtype == PARE_F16 ? _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(there, here))
+                                             : _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, here)), 16));
+        _mm512_storeu_ps(out + i, x ? _mm512_mul_ps(f, _mm512_maskz_loadu_ps(there, x + i)) : f);
+    }
+}
+
+INLINE void zeros_of(const pare_wmat *w, int limbs, int64_t at, int64_t n, int32_t *out)
+{
+    const int32_t offset = w->kind == PARE_W_I8 ? 128 : 0, factor = zero_as(w->kind, limbs, 1 + offset) >> 16;
+    for (int64_t i = 0; i < n; i += 16) {
+        const __mmask16 there = (__mmask16)(n - i < 16 ? (1u << (n - i)) - 1u : 0xffffu);
+        __m512i z = _mm512_sub_epi32(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(there, w->zero + at + i)), _mm512_set1_epi32(offset));
+        if (factor == 1) z = _mm512_mask_blend_epi16(0xaaaaaaaau, z, _mm512_slli_epi32(z, 16));
+        else if (factor) z = _mm512_mask_blend_epi16(0xaaaaaaaau, z, _mm512_slli_epi32(_mm512_mullo_epi32(z, _mm512_set1_epi32(factor)), 16));
+        _mm512_storeu_si512(out + i, z);
+    }
+}
+
 /* Out of the values from `at` on: those of the lanes, or one for all. */
 INLINE __m512 values(const float *at, const int lanes, __m512i lane_at)
 {
