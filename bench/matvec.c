@@ -129,7 +129,7 @@ static int64_t row_bytes(const row *r, int64_t cols)
     case PARE_W_F16:
     case PARE_W_BF16: return cols * 2;
     case PARE_W_U4: return cols / 2;
-    case PARE_W_U3: return cols / 128 * 48;
+    case PARE_W_U3: return (cols + 255) / 256 * 96;
     case PARE_W_U2: return cols / 4;
     default: return cols;
     }

@@ -54,7 +54,6 @@ typedef struct pare_gemm_w {
     uint32_t panel[2 * PARE_GEMM_PANEL_WORDS];
     uint32_t rows[PARE_GEMM_PANEL * PARE_GEMM_WORDS];
     uint8_t codes[PARE_GEMM_WORDS * 4 + 256];
-    uint8_t high[PARE_GEMM_WORDS * 4 + 256];
     float f8[256];               /* W_F8: the value of every code */
     float scale[PARE_GEMM_WORDS * PARE_GEMM_ROWS]; /* [segment][row]: a segment has at least one word */
     int32_t zero[PARE_GEMM_WORDS * PARE_GEMM_ROWS];

@@ -5,6 +5,7 @@
  * widened or dequantized as the form wants, then words are transposed.
  */
 #include "graph/gemm_plan.h"
+#include "kernel/ref/gemm_codes.h"
 #include <string.h>
 
 static int64_t min_i64(int64_t a, int64_t b)
@@ -33,7 +34,7 @@ static int32_t zero_at(const pare_wmat *w, int64_t i)
 
 /*
  * Codes of columns [c0, c0 + n) of a row, one byte each, in *flip what to xor them with to have u: straight from memory, or unpacked
- * from a boundary before c0 where a byte (3 bits: a block of 128) begins.
+ * from a boundary before c0 where a byte (3 bits: a unit of 256) begins.
  */
 static const uint8_t *codes_of(const pare_kernels *k, const pare_wmat *m, int64_t r, int64_t c0, int64_t n, pare_gemm_w *w, uint8_t *flip)
 {
@@ -46,13 +47,10 @@ static const uint8_t *codes_of(const pare_kernels *k, const pare_wmat *m, int64_
         k->unpack_lsb(bits, n + skip, row + (c0 - skip) * bits / 8, w->codes);
         return w->codes + skip;
     }
-    const int64_t skip = c0 % 128;
-    for (int64_t done = 0; done < n + skip; done += 128) {
-        const uint8_t *block = row + (c0 - skip + done) / 128 * 48;
-        const int64_t some = min_i64(128, n + skip - done);
-        k->unpack_lsb(2, some, block, w->codes + done);
-        k->unpack_lsb(1, some, block + 32, w->high + done);
-        for (int64_t i = done; i < done + some; i++) w->codes[i] = (uint8_t)(w->codes[i] | w->high[i] << 2);
+    const int64_t skip = c0 % 256;
+    for (int64_t at = 0; at < (n + skip + 3) / 4; at++) {
+        const uint32_t four = pare_gemm_code_word(3, row, (c0 - skip) / 4 + at);
+        memcpy(w->codes + at * 4, &four, 4);
     }
     return w->codes + skip;
 }
@@ -124,7 +122,7 @@ static bool in_one_step(const pare_wmat *m, const pare_gemm_x *x, const pare_gem
 {
     if (x->form == PARE_GEMM_BF16) return b->cols == b->words * 2;
     if (x->form == PARE_GEMM_F32) return m->kind == PARE_W_F32;
-    return x->form == PARE_GEMM_U8 && b->cols == b->words * 4 && b->col0 % (m->kind == PARE_W_U3 ? 128 : 4) == 0;
+    return x->form == PARE_GEMM_U8 && b->cols == b->words * 4 && b->col0 % (m->kind == PARE_W_U3 ? 256 : 4) == 0;
 }
 
 static void panel_of(const pare_kernels *k, const pare_wmat *m, const pare_gemm_x *x, const pare_gemm_block *b, int64_t r, uint32_t *panel)
@@ -132,7 +130,7 @@ static void panel_of(const pare_kernels *k, const pare_wmat *m, const pare_gemm_
     const int64_t c = b->col0;
     const bool floats = x->form == PARE_GEMM_BF16 || x->form == PARE_GEMM_F32;
     const int bits = floats ? 8 : m->kind == PARE_W_U4 ? 4 : m->kind == PARE_W_U3 ? 3 : m->kind == PARE_W_U2 ? 2 : 8;
-    const int64_t at = floats ? c * (x->form == PARE_GEMM_F32 ? 4 : 2) : bits == 3 ? c / 128 * 48 : c * bits / 8;
+    const int64_t at = floats ? c * (x->form == PARE_GEMM_F32 ? 4 : 2) : bits == 3 ? c / 256 * 96 : c * bits / 8;
     k->gemm_codes(bits, m->data + r * m->row_bytes + at, m->row_bytes, b->words, m->kind == PARE_W_I8 ? 0x80808080u : 0, panel);
 }
 

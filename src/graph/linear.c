@@ -80,7 +80,7 @@ static int64_t bytes_of_row(pare_wkind kind, int64_t cols)
     case PARE_W_T4:
     case PARE_W_U4: return (cols + 1) / 2;
     case PARE_W_U2: return (cols + 3) / 4;
-    case PARE_W_U3: return (cols + 127) / 128 * 48;
+    case PARE_W_U3: return (cols + 255) / 256 * 96;
     default: return cols;
     }
 }
@@ -315,6 +315,19 @@ static const uint8_t *codes_of_row(const packer *p, int64_t i)
     return p->line;
 }
 
+/* 256 codes to a unit of W_U3. */
+static void pack_u3(const uint8_t *restrict u, uint8_t *restrict dst)
+{
+    for (int j = 0; j < 32; j++) {
+        uint32_t a, b; /* four codes of each block, the first lowest */
+        memcpy(&a, u + 4 * j, 4);
+        memcpy(&b, u + 128 + 4 * j, 4);
+        dst[j] = (uint8_t)((a & 7u) | (a >> 21 & 0x18u) | (a >> 3 & 0xe0u));
+        dst[32 + j] = (uint8_t)((b & 7u) | (b >> 21 & 0x18u) | (b >> 3 & 0xe0u));
+        dst[64 + j] = (uint8_t)((a >> 16 & 7u) | (b >> 13 & 0x38u) | (a >> 20 & 0x40u) | (b >> 19 & 0x80u));
+    }
+}
+
 static void pack_row(const packer *p, const uint8_t *u, uint8_t *dst)
 {
     const int64_t cols = p->l->w.cols;
@@ -325,17 +338,9 @@ static void pack_row(const packer *p, const uint8_t *u, uint8_t *dst)
     case PARE_W_U3: break;
     default: memcpy(dst, u, (size_t)cols); return;
     }
-    for (int64_t c = 0; c < cols; c += 128, dst += 48) {
-        uint8_t last[128] = { 0 };
-        const uint8_t *from = u + c;
-        if (cols - c < 128) from = memcpy(last, u + c, (size_t)(cols - c));
-        for (int i = 0; i < 16; i++) {
-            uint64_t eight;
-            memcpy(&eight, from + i * 8, 8);
-            const uint16_t low = (uint16_t)pare_squeeze8(eight & 0x0303030303030303u, 2);
-            memcpy(dst + i * 2, &low, 2);
-            dst[32 + i] = (uint8_t)((eight >> 2 & 0x0101010101010101u) * 0x0102040810204080u >> 56); /* bit of byte j to bit j */
-        }
+    for (int64_t c = 0; c < cols; c += 256, dst += 96) {
+        uint8_t last[256] = { 0 };
+        pack_u3(cols - c < 256 ? memcpy(last, u + c, (size_t)(cols - c)) : u + c, dst);
     }
 }
 

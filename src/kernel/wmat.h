@@ -14,7 +14,9 @@
  *   W_I8                one signed byte a code: u = byte + 128 (the same codes as W_U8, stored as int8 layouts do)
  *   W_U8                one unsigned byte a code
  *   W_U4 W_U2           P1 of docs/formats.md: little-endian bit stream, first code in the lowest bits; a row padded to whole bytes
- *   W_U3                per 128 codes 48 bytes: 32 bytes of the two low bits (P1), then 16 bytes of the third bit (P1); last block padded with zeros
+ *   W_U3                per 256 codes 96 bytes, the last unit padded with zeros: byte j < 32 has codes 4 j (bits 0 ... 2), 4 j + 1 (bits 5 ... 7) and the two low
+ *                       bits of 4 j + 3 (bits 3, 4); bytes 32 ... 63 the same of codes 128 ... 255; byte 64 + j has codes 4 j + 2 (bits 0 ... 2) and 130 + 4 j (bits
+ *                       3 ... 5), and the third bits of 4 j + 3 (bit 6) and 131 + 4 j (bit 7). So most planes are one mask of one vector
  *   W_T4                P1 codes of 4 bits (rows padded to whole bytes): table[u] times scale (NF4, FP4, MXFP4, NVFP4)
  *   W_ANY               none of these: rows come from a callback of the linear layer (exact, slow); kernels never see it
  * Integer codes: W = (u - zero) * scale, or with `shift` W = u * scale - shift. One scale for `group` columns (the last may be shorter).

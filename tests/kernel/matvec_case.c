@@ -17,7 +17,7 @@ static int64_t row_bytes(pare_wkind kind, int64_t cols)
     case PARE_W_BF16: return cols * 2;
     case PARE_W_T4:
     case PARE_W_U4: return (cols + 1) / 2;
-    case PARE_W_U3: return (cols + 127) / 128 * 48;
+    case PARE_W_U3: return (cols + 255) / 256 * 96;
     case PARE_W_U2: return (cols + 3) / 4;
     default: return cols;
     }
@@ -86,8 +86,8 @@ static double number(pare_dtype dtype, const void *at, int64_t i)
 
 double matvec_value(const pare_wmat *w, int64_t r, int64_t c)
 {
-    const uint8_t *row = w->data + r * w->row_bytes, *block = row + c / 128 * 48;
-    const int64_t at = w->kind <= PARE_W_BF16 ? 0 : r / w->scale_rows * w->groups + c / w->group, b = c % 128;
+    const uint8_t *row = w->data + r * w->row_bytes, *unit = row + c / 256 * 96, *own = unit + c % 256 / 4, *both = unit + 64 + c % 128 / 4;
+    const int64_t at = w->kind <= PARE_W_BF16 ? 0 : r / w->scale_rows * w->groups + c / w->group, high = c % 256 / 128;
     int u = 0, middle = 128;
     switch (w->kind) {
     case PARE_W_F32: return number(PARE_F32, row, c);
@@ -99,7 +99,10 @@ double matvec_value(const pare_wmat *w, int64_t r, int64_t c)
     case PARE_W_U8: u = row[c]; break;
     case PARE_W_U4: u = c & 1 ? row[c / 2] >> 4 : row[c / 2] & 15, middle = 8; break;
     case PARE_W_U2: u = row[c / 4] >> 2 * (c & 3) & 3, middle = 2; break;
-    default: u = (block[b / 4] >> 2 * (b & 3) & 3) + 4 * (block[32 + b / 8] >> (b & 7) & 1), middle = 4; break;
+    default:
+        u = c % 4 == 0 ? *own & 7 : c % 4 == 1 ? *own >> 5 : c % 4 == 2 ? *both >> 3 * high & 7 : (*own >> 3 & 3) + 4 * (*both >> (6 + high) & 1);
+        middle = 4;
+        break;
     }
     const double s = number(w->scale_dtype, w->scale, at);
     return w->shift ? u * s - (double)w->shift[at] : (u - (w->zero ? w->zero[at] : middle)) * s;

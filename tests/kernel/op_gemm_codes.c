@@ -10,8 +10,11 @@ static unsigned code(int bits, const uint8_t *row, int64_t c)
 {
     unsigned u = 0;
     if (bits == 3) {
-        row += c / 128 * 48;
-        return bit(row, c % 128 * 2) | bit(row, c % 128 * 2 + 1) << 1 | bit(row + 32, c % 128) << 2;
+        static const int own[4][2] = { { 0, 1 }, { 5, 6 }, { -1, -1 }, { 3, 4 } };
+        const int64_t at = c / 256 * 96, block = c / 128 % 2, j = c % 128 / 4, i = c % 4;
+        if (i == 2) return row[at + 64 + j] >> 3 * block & 7;
+        const unsigned two = bit(row + at + 32 * block + j, own[i][0]) | bit(row + at + 32 * block + j, own[i][1]) << 1;
+        return two | (i == 3 ? bit(row + at + 64 + j, 6 + block) : bit(row + at + 32 * block + j, own[i][1] + 1)) << 2;
     }
     for (int i = 0; i < bits; i++) u |= bit(row, c * bits + i) << i;
     return u;
@@ -23,7 +26,7 @@ void check_gemm_codes(const pare_kernels *ref, const pare_kernels *k)
     (void)ref;
     for (int64_t i = 0; i < 4 * (PARE_GEMM_WORDS + 1); i++) {
         const int bits = widths[i % 4];
-        const int64_t words = i / 4, row = bits == 3 ? (words + 31) / 32 * 48 : words * bits / 2, stride = row + words % 5;
+        const int64_t words = i / 4, row = bits == 3 ? (words + 63) / 64 * 96 : words * bits / 2, stride = row + words % 5;
         const uint32_t flip = i / 4 % 2 ? 0x80808080u : 0;
         const size_t bytes = (size_t)(15 * stride + row);
         uint8_t *rows = guarded(0, bytes);

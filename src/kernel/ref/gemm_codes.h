@@ -5,17 +5,11 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Four fields of two bits, and four single bits, to the low end of a byte each. */
+/* Four fields of two bits to the low end of a byte each. */
 static inline uint32_t pare_gemm_spread2(uint32_t v)
 {
     v = (v | v << 12) & 0x000f000fu;
     return (v | v << 6) & 0x03030303u;
-}
-
-static inline uint32_t pare_gemm_spread1(uint32_t v)
-{
-    v = (v | v << 14) & 0x00030003u;
-    return (v | v << 7) & 0x01010101u;
 }
 
 static inline uint32_t pare_gemm_code_word(const int bits, const uint8_t *row, int64_t word)
@@ -23,10 +17,12 @@ static inline uint32_t pare_gemm_code_word(const int bits, const uint8_t *row, i
     uint32_t v;
     switch (bits) {
     case 2: return pare_gemm_spread2(row[word]);
-    case 3: /* 48 bytes for 32 words: two low bits, then the third bit */
-        row += word / 32 * 48;
-        word %= 32;
-        return pare_gemm_spread2(row[word]) | pare_gemm_spread1(row[32 + word / 2] >> word % 2 * 4 & 15u) << 2;
+    case 3: { /* W_U3 */
+        row += word / 64 * 96;
+        const int high = word % 64 / 32;
+        const uint32_t own = row[word % 64], both = row[64 + word % 32];
+        return (own & 7u) | own >> 5 << 8 | (both >> 3 * high & 7u) << 16 | (own >> 3 & 3u) << 24 | (both >> (6 + high) & 1u) << 26;
+    }
     case 4:
         v = row[2 * word] | (uint32_t)row[2 * word + 1] << 8;
         v = (v | v << 8) & 0x00ff00ffu;

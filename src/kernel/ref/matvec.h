@@ -3,6 +3,7 @@
 #ifndef PARE_KERNEL_REF_MATVEC_H
 #define PARE_KERNEL_REF_MATVEC_H
 #include "kernel/kernel.h"
+#include "kernel/ref/gemm_codes.h"
 #include "num/num_inl.h"
 
 static inline float pare_wmat_scale(const pare_wmat *w, int64_t i)
@@ -34,10 +35,7 @@ static inline int32_t pare_wmat_code(const pare_wmat *w, const uint8_t *row, int
     case PARE_W_U8: return row[c];
     case PARE_W_U4: return row[c / 2] >> c % 2 * 4 & 15;
     case PARE_W_U2: return row[c / 4] >> c % 4 * 2 & 3;
-    default:
-        row += c / 128 * 48;
-        c %= 128;
-        return (row[c / 4] >> c % 4 * 2 & 3) | (row[32 + c / 8] >> c % 8 & 1) << 2;
+    default: return (int32_t)(pare_gemm_code_word(3, row, c / 4) >> c % 4 * 8 & 7);
     }
 }
 

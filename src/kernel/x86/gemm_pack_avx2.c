@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packing for the tiles: 8 x 8 words are transposed in registers. Codes of 4, 3 and 2 bits are transposed as they lie in memory, 8, 16
- * (and 32 third bits) to a word, and only then spread to bytes. Tails are the reference's loops.
+ * Packing for the tiles: 8 x 8 words are transposed in registers. Codes of 4, 3 and 2 bits are transposed as they lie in memory, and
+ * only then spread to bytes. Tails are the reference's loops.
  */
 #include <immintrin.h>
 #include "kernel/ref/gemm_codes.h"
@@ -62,28 +62,33 @@ INLINE __m256i spread2(__m256i v, const int i)
     return _mm256_or_si256(even, odd);
 }
 
-/* Word i of the eight that a word of third bits is, each bit in place 2 of its byte. */
-INLINE __m256i spread1(__m256i v, const int i)
+/* A word of W_U3: from byte i of the words of its block, and of the words that both blocks share. */
+INLINE __m256i spread3(__m256i own, __m256i both, const int i, const int high)
 {
-    const __m256i b = bytes_of(v, i / 2, i / 2, i / 2, i / 2), bit = _mm256_set1_epi32((int)(i % 2 ? 0x80402010u : 0x08040201u));
-    return masked(_mm256_cmpeq_epi8(_mm256_and_si256(b, bit), bit), 0x04040404);
+    const __m256i a = bytes_of(own, i, i, i, i), b = bytes_of(both, i, i, i, i);
+    const __m256i first = _mm256_or_si256(masked(a, 0x00000007), masked(_mm256_srli_epi32(a, 5), 0x00000700));
+    const __m256i last = _mm256_or_si256(masked(_mm256_srli_epi32(a, 3), 0x03000000), masked(_mm256_srli_epi32(b, 4 + high), 0x04000000));
+    return _mm256_or_si256(_mm256_or_si256(first, last), masked(high ? _mm256_srli_epi32(b, 3) : b, 0x00070000));
 }
 
 /* Whole steps of words; how many they are. */
 INLINE int64_t codes_half(const int bits, const uint8_t *rows, int64_t stride, int64_t words, uint32_t flip, uint32_t *panel)
 {
-    const int step = bits == 8 ? 8 : bits == 4 ? 16 : 32, bytes = bits == 3 ? 48 : 32;
+    const int step = bits == 8 ? 8 : bits == 4 ? 16 : bits == 3 ? 64 : 32, bytes = bits == 3 ? 96 : 32;
     int64_t at = 0;
     for (; at + step <= words; at += step, rows += bytes) {
-        __m256i v[8], high[8];
+        __m256i v[16], both[8];
         transpose8(rows, stride, v);
-        if (bits == 3) transpose8(rows + 16, stride, high); /* its words 4 ... 7 are the third bits */
-#pragma GCC unroll 32
+        if (bits == 3) {
+            transpose8(rows + 32, stride, v + 8);
+            transpose8(rows + 64, stride, both);
+        }
+#pragma GCC unroll 64
         for (int i = 0; i < step; i++) {
             if (bits == 8) put(panel, at + i, _mm256_xor_si256(v[i], _mm256_set1_epi32((int)flip)));
             else if (bits == 4) put(panel, at + i, spread4(v[i / 2], i % 2));
             else if (bits == 2) put(panel, at + i, spread2(v[i / 4], i % 4));
-            else put(panel, at + i, _mm256_or_si256(spread2(v[i / 4], i % 4), spread1(high[4 + i / 8], i % 8)));
+            else put(panel, at + i, spread3(v[i / 4], both[i % 32 / 4], i % 4, i / 32));
         }
     }
     return at;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Packing for the tiles: 16 x 16 words are transposed in registers, 64 shuffles. Codes of 4, 3 and 2 bits are transposed as they lie in
- * memory, 8, 16 (and 32 third bits) to a word, and only then spread to bytes: one multishift takes any eight bits to every byte.
+ * memory, and only then spread to bytes: one multishift takes any eight bits to every byte.
  */
 #include <immintrin.h>
 #include "kernel/x86/transpose16.h"
@@ -62,19 +62,28 @@ INLINE void packed_codes(const int bits, const uint8_t *rows, int64_t stride, in
     }
 }
 
-/* 32 words of three bits: 8 words of two low bits, then 4 words of third bits. */
+/* Bits from `own` on of each word of a to bytes 0, 1 and 3 as W_U3 has them, and of c to bytes 2 and 3, for multishift. */
+INLINE __m512i fields3(const int a, const int b, const int c, const int d)
+{
+    const uint64_t one = (uint64_t)(uint32_t)(a | b << 8 | c << 16 | d << 24), two = (one + 0x20202020u) & 0x3f3f3f3fu;
+    return _mm512_set1_epi64((int64_t)(one | two << 32));
+}
+
+/* 64 words of three bits from 96 bytes. */
 INLINE void codes3(const uint8_t *rows, int64_t stride, int64_t words, uint32_t *panel)
 {
-    for (int64_t i = 0; i < words; i += 32, rows += 48) {
+    const __m512i of_own = _mm512_set1_epi32(0x0300ffff), seven = _mm512_set1_epi8(7);
+    for (int64_t i = 0; i < words; i += 64, rows += 96) {
         const int64_t left = words - i;
-        __m512i v[16];
-        load16(rows, stride, 48, v);
-#pragma GCC unroll 32
-        for (int j = 0; j < 32; j++) {
-            /* the third bit goes where a byte has 4: multishift turns around, so two bits lower is meant */
-            const __m512i low = _mm512_and_si512(_mm512_multishift_epi64_epi8(fields(2, j % 4 * 8), v[j / 4]), _mm512_set1_epi8(3));
-            const __m512i high = _mm512_and_si512(_mm512_multishift_epi64_epi8(fields(1, j % 8 * 4 - 2 + 64), v[8 + j / 8]), _mm512_set1_epi8(4));
-            if (j < left) put(panel, i + j, _mm512_or_si512(low, high));
+        __m512i own[16], both[16];
+        load16(rows, stride, 64, own);
+        load16(rows + 64, stride, 32, both);
+#pragma GCC unroll 64
+        for (int j = 0; j < 64; j++) {
+            const int high = j / 32, bit = j % 4 * 8;
+            const __m512i a = _mm512_multishift_epi64_epi8(fields3(bit, bit + 5, bit, bit + 3), own[j / 4]);
+            const __m512i b = _mm512_multishift_epi64_epi8(fields3(bit, bit, bit + 3 * high, bit + 4 + high), both[j % 32 / 4]);
+            if (j < left) put(panel, i + j, _mm512_and_si512(_mm512_ternarylogic_epi32(of_own, a, b, 0xca), seven)); /* of_own ? a : b */
         }
     }
 }

@@ -280,7 +280,7 @@ static void decode_rows(blocks_fn run, const pare_wmat *w, int64_t row0, int64_t
 
 /* ------------------------------------------------------------------------------------------------------------ any case */
 
-/* The driver; family_of(kind, limbs) gives the eight block loops of FAMILY. unit: blocks in a unit of memory (U3 U2 of 512 bits: 2). */
+/* The driver; family_of(kind, limbs) gives the eight block loops of FAMILY. unit: blocks in a unit of memory (U3, and U2 of 512 bits: 2). */
 INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int limbs), int64_t unit, const pare_wmat *w, int64_t row0, int64_t rows, const pare_mvact *x,
                             float *y, int64_t y_stride)
 {
@@ -294,7 +294,7 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
     const int64_t block_bytes = bytes ? 128 : w->kind == PARE_W_U4 ? 64 : w->kind == PARE_W_U3 ? 48 : 32, block_sums = w->kind == PARE_W_U4 ? 16 : 8;
     const int64_t block_q = x->limbs * (bytes ? 256 : 128), whole = w->cols / (PARE_ACT_BLOCK * unit) * unit; /* blocks that lie there in whole units */
     const int64_t last = w->cols - whole * PARE_ACT_BLOCK, blocks = whole + (last ? unit : 0);
-    const int64_t last_bytes = bytes ? last : w->kind == PARE_W_U4 ? (last + 1) / 2 : w->kind == PARE_W_U3 ? (last + 127) / 128 * 48 : (last + 3) / 4;
+    const int64_t last_bytes = bytes ? last : w->kind == PARE_W_U4 ? (last + 1) / 2 : w->kind == PARE_W_U3 ? (last + 255) / 256 * 96 : (last + 3) / 4;
     const spacing sp = spacing_of(w, lanes, x->limbs);
     float x_scale[VALUES], scale[ROWS * VALUES], shift[ROWS * VALUES];
     int32_t zero[ROWS * VALUES];

@@ -4,7 +4,8 @@
  * are in the first cache. Bytes of weights stay in their order: masks and shifts give planes, which meet planes of activations.
  *
  *   U4        2 x 32 bytes a block: nibbles, vpmaddubsw (at most 15 * 128 * 2 * 2 in 16 bits), vpmaddwd with 1
- *   U3 U2     32 (+ 16) bytes a block: four planes of 2 bits (+ the third bit moved to bit 2)
+ *   U2        32 bytes a block: four planes of 2 bits
+ *   U3        32 bytes a block and 32 for two blocks: four planes as wmat.h says
  *   I8 U8     4 x 32 bytes a block: widened to 16 bits, zero point subtracted, vpmaddwd
  *
  * A lane of wmat.h is a 32-bit lane here: 0 ... 7 in the first vector, 8 ... 15 in the second (U3 U2: of even and odd blocks). Zero points
@@ -103,26 +104,23 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
 
 /* --------------------------------------------------------------------------------------------------------- 3 and 2 bits */
 
-/* The four planes of a block: 2 low bits of each code, with the third bit above them. */
-INLINE void planes_of(const uint8_t *at, const int bits, __m256i u[4])
+/* The four planes of a block; U3: of the first or the second (high) block of the unit at `at`. */
+INLINE void planes_of(const uint8_t *at, const int bits, const int high, __m256i u[4])
 {
-    const __m256i w = LOAD(at);
-    for (int p = 0; p < 4; p++) u[p] = low_bits(w, 2 * p, 3);
-    if (bits == 2) return;
-    /* bit 4 (j % 2) + p of byte j / 2 belongs to byte j of plane p: nibbles to bytes, in order */
-    const __m256i two = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(at + 32)));
-    const __m256i each = _mm256_shuffle_epi8(two, _mm256_setr_epi8(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15));
-    const __m256i high = _mm256_blendv_epi8(each, _mm256_srli_epi16(each, 4), _mm256_set1_epi16((short)0xff00));
-    const __m256i four = _mm256_set1_epi8(4);
-    u[0] = _mm256_or_si256(u[0], _mm256_and_si256(_mm256_slli_epi16(high, 2), four));
-    u[1] = _mm256_or_si256(u[1], _mm256_and_si256(_mm256_add_epi8(high, high), four));
-    u[2] = _mm256_or_si256(u[2], _mm256_and_si256(high, four));
-    u[3] = _mm256_or_si256(u[3], _mm256_and_si256(_mm256_srli_epi16(high, 1), four));
+    if (bits == 2) {
+        const __m256i w = LOAD(at);
+        for (int p = 0; p < 4; p++) u[p] = low_bits(w, 2 * p, 3);
+        return;
+    }
+    const __m256i own = LOAD(at + high * 32), both = LOAD(at + 64);
+    u[0] = low_bits(own, 0, 7);
+    u[1] = low_bits(own, 5, 7);
+    u[2] = low_bits(both, 3 * high, 7);
+    u[3] = _mm256_or_si256(low_bits(own, 3, 3), low_bits(both, 4 + high, 4));
 }
 
 INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const int lanes, const int zero, const int each)
 {
-    const int bytes = bits == 3 ? 48 : 32;
     __m256 acc[2][2];
     for (int i = 0; i < 4; i++) acc[i / 2][i % 2] = s->fresh ? _mm256_setzero_ps() : _mm256_loadu_ps(s->acc[i / 2] + i % 2 * 8);
     for (int64_t pair = s->b0 & -2; pair < s->b1; pair += 2)
@@ -134,9 +132,9 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
             const __m256i sum = LOAD(s->sum + b * 8);
             for (int r = 0; r < 2; r++) {
                 __m256i u[4];
-                const uint8_t *at = s->w + r * s->apart + (b - s->b0) * bytes;
-                planes_of(at, bits, u);
-                if (bits == 3 || h == 0) _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
+                const uint8_t *at = s->w + r * s->apart + (bits == 3 ? (pair - s->b0) * 48 : (b - s->b0) * 32);
+                planes_of(at, bits, h, u);
+                if (bits == 3 || h == 0) _mm_prefetch((const char *)at + AHEAD + (bits == 3 ? h * 32 : 0), _MM_HINT_T0);
                 const __m256i v = dot_planes(u, 4, q, limbs);
                 acc[r][h] = add_term(acc[r][h], v, sum, &s->p, r * s->p.stride + (lanes ? b * 8 : b), lanes, zero, bits - 1, x_scale, each);
             }
@@ -197,5 +195,5 @@ static void sums_of_rows(float (*acc)[16], float *sums)
 
 void pare_matvec_int_avx2(const pare_wmat *w, int64_t row0, int64_t rows, const pare_mvact *x, float *y, int64_t y_stride)
 {
-    matvec_int_rows(family_of, 1, w, row0, rows, x, y, y_stride);
+    matvec_int_rows(family_of, w->kind == PARE_W_U3 ? 2 : 1, w, row0, rows, x, y, y_stride);
 }

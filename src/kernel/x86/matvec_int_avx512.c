@@ -126,36 +126,33 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
 /* A matrix of vgf2p8affineqb: bit i of every result is bit `from` of the byte. */
 #define BIT(i, from) ((long long)1 << (8 * (7 - (i)) + (from)))
 
-/* Two blocks as four planes: those of 2 bits are fields of w[0]; of 3 bits, w[0] has planes 0 and 2 as nibbles, w[1] planes 1 and 3. */
-typedef struct codes { __m512i w[2]; } codes;
+/* The same matrix for both blocks of a vector, or one each. */
+INLINE __m512i matrices(long long first, long long second) { return _mm512_setr_epi64(first, first, first, first, second, second, second, second); }
+
+/* Two blocks are four planes: those of 2 bits are fields of one vector; of 3 bits as wmat.h says, `both` being what the two blocks share. */
+typedef struct codes { __m512i own, both; } codes;
 
 INLINE codes codes_of(const uint8_t *at, const int bits)
 {
-    if (bits == 2) return (codes){ { LOAD(at), LOAD(at) } };
-    const __m512i first = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)at));
-    const __m512i low = _mm512_inserti64x4(first, _mm256_loadu_si256((const __m256i *)(const void *)(at + 48)), 1);
-    /* Third bits: bytes 0 ... 15 and 48 ... 63 of the vector at 32. Bit 4 (j % 2) + p of byte j / 2 belongs to byte j of plane p, so a result of
-     * 64 bits needs 32 of them, and byte i of it those from bit 4 i on. */
-    const __m512i dwords = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 12, 12, 13, 13, 14, 14, 15, 15), LOAD(at + 32));
-    const __m512i high = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(0x1c1814100c080400), dwords), two = _mm512_set1_epi8(0x33);
-    const __m512i even = _mm512_gf2p8affine_epi64_epi8(high, _mm512_set1_epi64(BIT(2, 0) | BIT(6, 2)), 0);
-    const __m512i odd = _mm512_gf2p8affine_epi64_epi8(high, _mm512_set1_epi64(BIT(2, 1) | BIT(6, 3)), 0);
-    return (codes){ { _mm512_ternarylogic_epi32(two, low, even, 0xca), _mm512_ternarylogic_epi32(two, _mm512_srli_epi16(low, 2), odd, 0xca) } }; /* two ? low : third */
+    const __m512i own = LOAD(at);
+    return (codes){ own, bits == 2 ? own : _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(const void *)(at + 64))) };
 }
 
 /* Plane p of four. */
 INLINE __m512i plane_of(const codes *c, const int bits, const int p)
 {
-    if (bits == 2 && p == 0) return _mm512_and_si512(c->w[0], _mm512_set1_epi8(3));
-    if (bits == 2) return _mm512_gf2p8affine_epi64_epi8(c->w[0], _mm512_set1_epi64(BIT(0, 2 * p) | BIT(1, 2 * p + 1)), 0);
-    if (p < 2) return _mm512_and_si512(c->w[p], _mm512_set1_epi8(15));
-    return _mm512_gf2p8affine_epi64_epi8(c->w[p - 2], _mm512_set1_epi64(BIT(0, 4) | BIT(1, 5) | BIT(2, 6) | BIT(3, 7)), 0);
+    if (p == 0) return _mm512_and_si512(c->own, _mm512_set1_epi8(bits == 2 ? 3 : 7));
+    if (bits == 2) return _mm512_gf2p8affine_epi64_epi8(c->own, _mm512_set1_epi64(BIT(0, 2 * p) | BIT(1, 2 * p + 1)), 0);
+    if (p == 1) return _mm512_gf2p8affine_epi64_epi8(c->own, _mm512_set1_epi64(BIT(0, 5) | BIT(1, 6) | BIT(2, 7)), 0);
+    if (p == 2) return _mm512_gf2p8affine_epi64_epi8(c->both, matrices(BIT(0, 0) | BIT(1, 1) | BIT(2, 2), BIT(0, 3) | BIT(1, 4) | BIT(2, 5)), 0);
+    const __m512i parts = _mm512_ternarylogic_epi32(_mm512_set1_epi8(0x18), c->own, c->both, 0xca); /* mask ? own : both */
+    return _mm512_gf2p8affine_epi64_epi8(parts, matrices(BIT(0, 3) | BIT(1, 4) | BIT(2, 6), BIT(0, 3) | BIT(1, 4) | BIT(2, 7)), 0);
 }
 
 INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const int lanes, const int zero, const int each)
 {
     (void)lanes; /* two blocks in a vector: there are always several values */
-    const int bytes = bits == 3 ? 48 : 32, ahead = bits == 3 ? 2 * AHEAD : AHEAD; /* measured */
+    const int bytes = bits == 3 ? 48 : 32 /* a block */, ahead = bits == 3 ? 2 * AHEAD : AHEAD; /* measured */
     const __m512i lane_at = LOAD(s->lane_at), none = _mm512_setzero_si512();
     __m512 acc[ROWS];
     EACH(r, ROWS) acc[r] = s->fresh ? _mm512_setzero_ps() : _mm512_loadu_ps(s->acc[r]);

@@ -49,14 +49,25 @@ static void put_bits(uint8_t *row, int64_t bit, int n, unsigned value)
     for (int i = 0; i < n; i++) row[(bit + i) / 8] |= (uint8_t)((value >> i & 1) << (bit + i) % 8);
 }
 
+/* Code 4 j + i of a block of 128 in a unit of W_U3 (kernel/wmat.h). */
+static void put_u3(uint8_t *unit, int64_t block, int64_t j, int64_t i, unsigned u)
+{
+    static const int first[4] = { 0, 5, 0, 3 };
+    if (i == 2) {
+        put_bits(unit + 64 + j, 3 * block, 3, u);
+        return;
+    }
+    put_bits(unit + 32 * block + j, first[i], i == 3 ? 2 : 3, i == 3 ? u & 3 : u);
+    if (i == 3) put_bits(unit + 64 + j, 6 + block, 1, u >> 2);
+}
+
 static void put_code(const pare_wmat *w, uint8_t *row, int64_t c, unsigned u)
 {
     switch (w->kind) {
     case PARE_W_I8: row[c] = (uint8_t)(u ^ 128); break;
     case PARE_W_U8: case PARE_W_F8: row[c] = (uint8_t)u; break;
     case PARE_W_U3:
-        put_bits(row + c / 128 * 48, c % 128 * 2, 2, u & 3);
-        put_bits(row + c / 128 * 48 + 32, c % 128, 1, u >> 2);
+        put_u3(row + c / 256 * 96, c % 256 / 128, c % 128 / 4, c % 4, u);
         break;
     default: put_bits(row, c * bits_of(w->kind), bits_of(w->kind), u); break;
     }
@@ -99,7 +110,7 @@ static void layer_codes(layer *y, const how *h)
 {
     pare_wmat *w = &y->l.w;
     const int bits = bits_of(h->kind);
-    w->row_bytes = h->kind == PARE_W_U3 ? (h->cols + 127) / 128 * 48 : (h->cols * bits + 7) / 8;
+    w->row_bytes = h->kind == PARE_W_U3 ? (h->cols + 255) / 256 * 96 : (h->cols * bits + 7) / 8;
     w->code_dtype = PARE_F8_E4M3FN;
     w->table = sixteen;
     w->group = h->group < h->cols ? h->group : h->cols;
