@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A linear layer for many tokens: y[t][r] = sum_c W[r][c] x[t][c]. One parallel region: first tasks that pack 12 tokens each, then
- * tasks of 32 rows each, which wait until the tokens are packed. A task packs its rows a block of columns at a time and multiplies the
+ * A linear layer for many tokens: y[t][r] = sum_c W[r][c] x[t][c]. One parallel region: first tasks that pack 12 tokens each (32 in
+ * wide forms, whose tiles are of 32 x 32), then tasks of 32 rows each, which wait until the tokens are packed. A task packs its rows a block of columns at a time and multiplies the
  * block with all tokens, while it lies in the first cache:
  *
  *   for block of <= 128 words:  pack w[2][words][16]  (16 KiB)
@@ -13,7 +13,7 @@
 #include <string.h>
 #include "graph/gemm_plan.h"
 
-enum { MAX_LAYERS = 16, TILES = 4, TASK_ROWS = TILES * PARE_GEMM_ROWS, TILE_C = PARE_GEMM_TOKENS * PARE_GEMM_ROWS };
+enum { MAX_LAYERS = 16, TILES = 4, TASK_ROWS = TILES * PARE_GEMM_ROWS };
 
 typedef struct layer {
     const pare_linear *l;
@@ -25,7 +25,7 @@ typedef struct layer {
 typedef struct job {
     const pare_ctx *ctx;
     const pare_kernels *k;
-    int64_t n, groups;       /* tokens, and groups of 12 */
+    int64_t n;               /* tokens */
     const float *data;
     int64_t stride;
     int plans, layers;
@@ -43,7 +43,7 @@ static size_t up64(size_t n)
 /* True when all tokens are packed; false when the work was cancelled, for then they may never be. */
 static bool wait_packed(const job *j, const pare_gemm_x *x)
 {
-    for (int turn = 0; atomic_load_explicit(x->done, memory_order_acquire) < j->groups; turn++) {
+    for (int turn = 0; atomic_load_explicit(x->done, memory_order_acquire) < x->groups; turn++) {
         if (turn < 64) continue;
         if (pare_check_cancel(j->ctx, NULL) != PARE_OK) return false;
         sched_yield();
@@ -59,6 +59,8 @@ static tile_fn tile_of(const pare_kernels *k, pare_gemm_form form)
     case PARE_GEMM_F32: return k->gemm_tile_f32;
     case PARE_GEMM_BF16: return k->gemm_tile_bf16;
     case PARE_GEMM_I16: return k->gemm_tile_i16;
+    case PARE_GEMM_WIDE_BF16: return k->gemm_wide_bf16;
+    case PARE_GEMM_WIDE_I8: return k->gemm_wide_i8;
     default: return k->gemm_tile_u8;
     }
 }
@@ -75,18 +77,18 @@ typedef struct rows_at {
     int64_t r0, rows;
     int tiles;
     pare_gemm_tile t[TILES];
-    float *c;                /* [token group][tile][12][32] */
+    float *c;                /* [token group][tile][12 or 32 tokens][32] */
 } rows_at;
 
 /* y of the tokens of group g; or only brings its lines here. */
 static void store(const rows_at *a, int64_t g, bool only_fetch)
 {
-    const int64_t t0 = g * PARE_GEMM_TOKENS, tokens = clip(a->j->n - t0, PARE_GEMM_TOKENS);
+    const int64_t group = a->y->x->tokens, t0 = g * group, tokens = clip(a->j->n - t0, group);
     for (int64_t t = 0; t < tokens; t++) {
         float *to = a->y->y + (t0 + t) * a->y->y_stride + a->r0;
         for (int64_t i = 0; i < a->rows && only_fetch; i += 16) __builtin_prefetch(to + i, 1, 2);
         for (int i = 0; i < a->tiles && !only_fetch; i++) {
-            const float *c = a->c + (g * TILES + i) * TILE_C + t * PARE_GEMM_ROWS;
+            const float *c = a->c + ((g * TILES + i) * group + t) * PARE_GEMM_ROWS;
             const int64_t left = a->rows - i * PARE_GEMM_ROWS;
             if (left >= PARE_GEMM_ROWS) memcpy(to + i * PARE_GEMM_ROWS, c, PARE_GEMM_ROWS * sizeof(float));
             else memcpy(to + i * PARE_GEMM_ROWS, c, (size_t)left * sizeof(float));
@@ -102,18 +104,19 @@ static void multiply(rows_at *a, const pare_gemm_block *b)
     const bool first = b == x->block, last = b == &x->block[x->blocks - 1];
     const tile_fn tile = tile_of(j->k, x->form);
     const int64_t next_r0 = last ? a->r0 + TASK_ROWS : a->r0, next_rows = clip(a->y->l->w.rows - next_r0, TASK_ROWS);
-    for (int64_t g = 0; g < j->groups; g++) {
-        const uint32_t *words = x->packed + (b->word0 * j->groups + g * b->words) * PARE_GEMM_TOKENS;
-        const int64_t side = (b->seg0 * j->groups + g * b->segments) * PARE_GEMM_TOKENS;
-        pare_gemm_w_prefetch(a->y->l, last ? x->block : b + 1, next_r0, (int)next_rows, g, j->groups);
+    const int64_t tile_c = x->tokens * PARE_GEMM_ROWS;
+    for (int64_t g = 0; g < x->groups; g++) {
+        const uint32_t *words = x->packed + (b->x_word0 * x->groups + g * b->x_words) * x->tokens;
+        const int64_t side = (b->seg0 * x->groups + g * b->segments) * x->tokens;
+        pare_gemm_w_prefetch(a->y->l, last ? x->block : b + 1, next_r0, (int)next_rows, g, x->groups);
         if (last) store(a, g, true);
         for (int i = 0; i < a->tiles; i++) {
             pare_gemm_tile *t = &a->t[i];
-            t->tokens = (int)clip(j->n - g * PARE_GEMM_TOKENS, PARE_GEMM_TOKENS);
+            t->tokens = (int)clip(j->n - g * x->tokens, x->tokens);
             t->x = words;
             if (x->integer) t->x_scale = x->scale + side, t->x_sum = x->sum + side;
-            t->c = a->c + (g * TILES + i) * TILE_C;
-            if (first) memset(t->c, 0, TILE_C * sizeof(float));
+            t->c = a->c + (g * TILES + i) * tile_c;
+            if (first) memset(t->c, 0, (size_t)tile_c * sizeof(float));
             tile(t);
         }
         if (last) store(a, g, false);
@@ -148,13 +151,13 @@ static pare_status task(void *arg, int64_t i, int worker, pare_err *err)
 {
     job *j = arg;
     uint8_t *scratch = j->scratch + (size_t)worker * j->scratch_bytes;
-    if (i < j->plans * j->groups) {
-        pare_gemm_x *x = &j->x[i / j->groups];
-        pare_gemm_x_pack(j->k, x, j->n, j->data, j->stride, i % j->groups, scratch);
-        atomic_fetch_add_explicit(x->done, 1, memory_order_release);
+    int at = 0;
+    if (i < j->layer[0].task0) {
+        while (i >= j->x[at].groups) i -= j->x[at++].groups;
+        pare_gemm_x_pack(j->k, &j->x[at], j->n, j->data, j->stride, i, scratch);
+        atomic_fetch_add_explicit(j->x[at].done, 1, memory_order_release);
         return PARE_OK;
     }
-    int at = 0;
     while (i >= j->layer[at + 1].task0) at++;
     return rows_task(j, &j->layer[at], (i - j->layer[at].task0) * TASK_ROWS, scratch, err);
 }
@@ -163,13 +166,15 @@ static pare_status task(void *arg, int64_t i, int worker, pare_err *err)
 static void plan(job *j, const pare_linear *const *w, int count, pare_compute mode)
 {
     size_t x_bytes = 0;
+    int64_t slots = 0; /* tokens of all groups, at most */
     for (int i = 0; i < count; i++) {
         pare_gemm_x x;
         int p = 0;
-        pare_gemm_x_choose(j->k, w[i], mode, &x);
+        pare_gemm_x_choose(j->k, w[i], mode, j->n, &x);
         while (p < j->plans && !pare_gemm_x_same(&j->x[p], &x)) p++;
         if (p == j->plans) {
             pare_gemm_x_cut(&x);
+            if (x.groups * x.tokens > slots) slots = x.groups * x.tokens;
             j->x[j->plans++] = x;
         }
         j->layer[i].l = w[i];
@@ -180,7 +185,7 @@ static void plan(job *j, const pare_linear *const *w, int count, pare_compute mo
     }
     j->layers = count;
     j->w_bytes = up64(sizeof(pare_gemm_w) * TILES);
-    j->c_bytes = sizeof(float) * PARE_GEMM_MAX_GROUPS * TILES * TILE_C;
+    j->c_bytes = sizeof(float) * (size_t)(slots * TASK_ROWS);
     j->scratch_bytes = j->w_bytes + j->c_bytes + up64(j->any_bytes);
     if (up64(x_bytes) > j->scratch_bytes) j->scratch_bytes = up64(x_bytes);
 }
@@ -191,21 +196,21 @@ static pare_status gemm(pare_ctx *ctx, const pare_linear *const *w, int count, p
 {
     pare_status st = PARE_OK;
     job j = { .ctx = ctx, .k = ctx->kernels, .n = n, .data = x + t0 * x_stride, .stride = x_stride };
-    j.groups = (n + PARE_GEMM_TOKENS - 1) / PARE_GEMM_TOKENS;
     plan(&j, w, count, mode);
     size_t bytes = j.scratch_bytes * (size_t)pare_ctx_threads(ctx);
-    for (int p = 0; p < j.plans; p++) bytes += pare_gemm_x_bytes(&j.x[p], n);
+    for (int p = 0; p < j.plans; p++) bytes += pare_gemm_x_bytes(&j.x[p]);
     void *memory;
     PARE_TRY(pare_workspace_need(ws, bytes, &memory, err));
     uint8_t *at = memory;
     j.scratch = at;
     at += j.scratch_bytes * (size_t)pare_ctx_threads(ctx);
     for (int p = 0; p < j.plans; p++) {
-        const size_t size = pare_gemm_x_bytes(&j.x[p], n);
-        pare_gemm_x_place(&j.x[p], n, at);
+        const size_t size = pare_gemm_x_bytes(&j.x[p]);
+        pare_gemm_x_place(&j.x[p], at);
         at += size;
     }
-    int64_t tasks = j.plans * j.groups;
+    int64_t tasks = 0;
+    for (int p = 0; p < j.plans; p++) tasks += j.x[p].groups;
     for (int i = 0; i <= count; i++) {
         j.layer[i].task0 = tasks;
         if (i == count) break;

@@ -2,7 +2,7 @@
 /*
  * Weights for pare_linear_gemm(): 32 rows of one block of columns out of memory into two panels w[word][row 16], once for all tokens.
  * Whole blocks of 16 rows whose codes are what a form wants go there in one step (gemm_codes). Else codes are unpacked to bytes, then
- * widened or dequantized as the form wants, then words are transposed.
+ * widened or dequantized as the form wants, then words are transposed. The wide form of bytes is signed: zero points are taken off here.
  */
 #include "graph/gemm_plan.h"
 #include "kernel/ref/gemm_codes.h"
@@ -23,6 +23,34 @@ static float scale_at(const pare_wmat *w, int64_t i)
     uint16_t h;
     memcpy(&h, (const uint8_t *)w->scale + i * 2, 2);
     return w->scale_dtype == PARE_F16 ? pare_f16_to_f32(h) : pare_bf16_to_f32(h);
+}
+
+static bool of_bytes(const pare_gemm_x *x)
+{
+    return x->form == PARE_GEMM_U8 || x->form == PARE_GEMM_WIDE_I8;
+}
+
+static bool of_bf16(const pare_gemm_x *x)
+{
+    return x->form == PARE_GEMM_BF16 || x->form == PARE_GEMM_WIDE_BF16;
+}
+
+static int bits_of(const pare_wmat *m)
+{
+    return m->kind == PARE_W_U4 ? 4 : m->kind == PARE_W_U3 ? 3 : m->kind == PARE_W_U2 ? 2 : 8;
+}
+
+/* What a byte of memory is turned by (xor) for a form of bytes: to u, or in the wide form to u - 128 if it has 8 bits. */
+static uint8_t turn_of(const pare_wmat *m, const pare_gemm_x *x)
+{
+    if (bits_of(m) < 8) return 0;
+    return (m->kind == PARE_W_I8) == (x->form == PARE_GEMM_U8) ? 128 : 0;
+}
+
+/* What the wide form takes off u, so that it is a signed byte: all of the zero point if it can. */
+static int32_t taken_off(const pare_wmat *m, int32_t zero)
+{
+    return bits_of(m) == 8 ? 128 : zero <= 128 ? zero : 0;
 }
 
 static int32_t zero_at(const pare_wmat *w, int64_t i)
@@ -104,14 +132,15 @@ static void words_of(const pare_kernels *k, const pare_wmat *m, const pare_gemm_
     uint8_t flip;
     const uint8_t *u = codes_of(k, m, r, b->col0, b->cols, w, &flip);
     const int64_t first = r / m->scale_rows * m->groups;
-    if (x->form == PARE_GEMM_U8 && flip) {
-        for (int64_t i = 0; i < b->cols; i++) w->codes[i] = u[i] ^ flip;
+    const uint8_t turn = turn_of(m, x);
+    if (of_bytes(x) && turn) {
+        for (int64_t i = 0; i < b->cols; i++) w->codes[i] = u[i] ^ turn;
         u = w->codes;
     }
     for (int32_t s = 0; s < b->segments; s++) {
         const int64_t c0 = x->seg_col[b->seg0 + s], n = x->seg_col[b->seg0 + s + 1] - c0, words = x->seg_words[b->seg0 + s];
         if (n & 3) out[words - 1] = 0;
-        if (x->form == PARE_GEMM_U8) memcpy(out, u + (c0 - b->col0), (size_t)n);
+        if (of_bytes(x)) memcpy(out, u + (c0 - b->col0), (size_t)n);
         else k->gemm_widen(u + (c0 - b->col0), n, flip, zero_at(m, first + w->group[s]), (int16_t *)(void *)out);
         out += words;
     }
@@ -120,29 +149,45 @@ static void words_of(const pare_kernels *k, const pare_wmat *m, const pare_gemm_
 /* Are 16 rows of a block, as they lie in memory, what gemm_codes takes? */
 static bool in_one_step(const pare_wmat *m, const pare_gemm_x *x, const pare_gemm_block *b)
 {
-    if (x->form == PARE_GEMM_BF16) return b->cols == b->words * 2;
+    if (of_bf16(x)) return b->cols == b->words * 2;
     if (x->form == PARE_GEMM_F32) return m->kind == PARE_W_F32;
-    return x->form == PARE_GEMM_U8 && b->cols == b->words * 4 && b->col0 % (m->kind == PARE_W_U3 ? 256 : 4) == 0;
+    return of_bytes(x) && b->cols == b->words * 4 && b->col0 % (m->kind == PARE_W_U3 ? 256 : 4) == 0;
 }
 
 static void panel_of(const pare_kernels *k, const pare_wmat *m, const pare_gemm_x *x, const pare_gemm_block *b, int64_t r, uint32_t *panel)
 {
     const int64_t c = b->col0;
-    const bool floats = x->form == PARE_GEMM_BF16 || x->form == PARE_GEMM_F32;
-    const int bits = floats ? 8 : m->kind == PARE_W_U4 ? 4 : m->kind == PARE_W_U3 ? 3 : m->kind == PARE_W_U2 ? 2 : 8;
+    const bool floats = of_bf16(x) || x->form == PARE_GEMM_F32;
+    const int bits = floats ? 8 : bits_of(m);
     const int64_t at = floats ? c * (x->form == PARE_GEMM_F32 ? 4 : 2) : bits == 3 ? c / 256 * 96 : c * bits / 8;
-    k->gemm_codes(bits, m->data + r * m->row_bytes + at, m->row_bytes, b->words, m->kind == PARE_W_I8 ? 0x80808080u : 0, panel);
+    k->gemm_codes(bits, m->data + r * m->row_bytes + at, m->row_bytes, b->words, floats ? 0 : turn_of(m, x) * 0x01010101u, panel);
 }
 
 /* Scales and corrections of row i of 32 in every segment of the block. */
-static void corrections_of(const pare_wmat *m, const pare_gemm_block *b, int64_t r, int i, pare_gemm_w *w)
+static void corrections_of(const pare_wmat *m, const pare_gemm_x *x, const pare_gemm_block *b, int64_t r, int i, pare_gemm_w *w)
 {
     const int64_t first = r / m->scale_rows * m->groups;
     for (int32_t s = 0; s < b->segments; s++) w->scale[s * PARE_GEMM_ROWS + i] = scale_at(m, first + w->group[s]);
     if (m->shift)
         for (int32_t s = 0; s < b->segments; s++) w->shift[s * PARE_GEMM_ROWS + i] = m->shift[first + w->group[s]];
-    else
-        for (int32_t s = 0; s < b->segments; s++) w->zero[s * PARE_GEMM_ROWS + i] = zero_at(m, first + w->group[s]);
+    if (m->shift && !x->wide) return;
+    for (int32_t s = 0; s < b->segments; s++) {
+        const int32_t at = s * PARE_GEMM_ROWS + i, zero = zero_at(m, first + w->group[s]), off = x->wide ? taken_off(m, zero) : 0;
+        w->zero[at] = zero - off;
+        w->off[at] = (int8_t)off;
+        if (zero != off) w->zeros_left = true;
+    }
+}
+
+/* The wide form's panel of rows 16 p ... 16 p + 15: zero points taken off, whole steps of words. */
+static void finish_wide(const pare_kernels *k, const pare_wmat *m, const pare_gemm_x *x, const pare_gemm_block *b, int p, pare_gemm_w *w)
+{
+    uint32_t *panel = w->panel + p * PARE_GEMM_PANEL_WORDS, *at = panel;
+    for (int32_t s = 0; x->integer && bits_of(m) < 8 && !m->shift && s < b->segments; s++) {
+        k->gemm_center(at, x->seg_words[b->seg0 + s], w->off + s * PARE_GEMM_ROWS + p * PARE_GEMM_PANEL);
+        at += x->seg_words[b->seg0 + s] * PARE_GEMM_PANEL;
+    }
+    memset(panel + b->words * PARE_GEMM_PANEL, 0, (size_t)(-b->words & (PARE_GEMM_STEP - 1)) * PARE_GEMM_PANEL * 4);
 }
 
 void pare_gemm_w_prefetch(const pare_linear *l, const pare_gemm_block *b, int64_t r0, int n, int64_t turn, int64_t turns)
@@ -159,6 +204,7 @@ void pare_gemm_w_pack(const pare_kernels *k, const pare_linear *l, const pare_ge
 {
     const pare_wmat *m = &l->w;
     const bool whole = in_one_step(m, x, b);
+    w->zeros_left = false;
     for (int32_t s = 0; x->integer && s < b->segments; s++) w->group[s] = (int32_t)(x->seg_col[b->seg0 + s] / m->group);
     for (int p = 0; p < 2; p++) {
         const bool step = whole && n >= (p + 1) * PARE_GEMM_PANEL;
@@ -169,14 +215,14 @@ void pare_gemm_w_pack(const pare_kernels *k, const pare_linear *l, const pare_ge
             if (at >= n) {
                 memset(out, 0, PARE_GEMM_WORDS * 4);
                 for (int32_t s = 0; x->integer && s < b->segments; s++)
-                    w->scale[s * PARE_GEMM_ROWS + at] = 0, w->zero[s * PARE_GEMM_ROWS + at] = 0, w->shift[s * PARE_GEMM_ROWS + at] = 0;
+                    w->scale[s * PARE_GEMM_ROWS + at] = 0, w->zero[s * PARE_GEMM_ROWS + at] = 0, w->off[s * PARE_GEMM_ROWS + at] = 0, w->shift[s * PARE_GEMM_ROWS + at] = 0;
                 continue;
             }
-            if (x->integer) corrections_of(m, b, r0 + at, at, w);
+            if (x->integer) corrections_of(m, x, b, r0 + at, at, w);
             if (step) continue;
             if (x->integer) {
                 words_of(k, m, x, b, r0 + at, w, out);
-            } else if (x->form == PARE_GEMM_BF16) {
+            } else if (of_bf16(x)) {
                 if (b->cols & 1) out[b->words - 1] = 0;
                 memcpy(out, m->data + (r0 + at) * m->row_bytes + (int64_t)b->col0 * 2, (size_t)b->cols * 2);
             } else {
@@ -185,13 +231,14 @@ void pare_gemm_w_pack(const pare_kernels *k, const pare_linear *l, const pare_ge
         }
         if (step) panel_of(k, m, x, b, r0 + p * PARE_GEMM_PANEL, panel);
         else k->gemm_transpose(w->rows, PARE_GEMM_WORDS, b->words, panel);
+        if (x->wide) finish_wide(k, m, x, b, p, w);
     }
     t->w = w->panel;
     t->words = b->words;
     t->segments = b->segments;
     t->seg_words = x->seg_words + b->seg0;
-    t->bits = m->kind == PARE_W_U4 ? 4 : m->kind == PARE_W_U3 ? 3 : m->kind == PARE_W_U2 ? 2 : 8;
+    t->bits = bits_of(m);
     t->w_scale = w->scale;
-    t->w_zero = x->form == PARE_GEMM_U8 && !m->shift ? w->zero : NULL;
+    t->w_zero = (x->form == PARE_GEMM_U8 && !m->shift) || (x->integer && x->wide && w->zeros_left) ? w->zero : NULL;
     t->w_shift = x->integer && m->shift ? w->shift : NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Activations for pare_linear_gemm(): how columns are cut into segments and blocks, and 12 tokens at a time packed as the tile ops
- * read them, x[word][token].
+ * read them, x[word][token]; the wide forms are packed by gemm_x_wide.c.
  */
 #include "graph/gemm_plan.h"
 #include <string.h>
@@ -16,7 +16,7 @@ static int bits_of(pare_wkind kind)
     return kind == PARE_W_U4 ? 4 : kind == PARE_W_U3 ? 3 : kind == PARE_W_U2 ? 2 : 8;
 }
 
-void pare_gemm_x_choose(const pare_kernels *k, const pare_linear *l, pare_compute mode, pare_gemm_x *x)
+void pare_gemm_x_choose(const pare_kernels *k, const pare_linear *l, pare_compute mode, int64_t n, pare_gemm_x *x)
 {
     const pare_wmat *w = &l->w;
     *x = (pare_gemm_x){ .form = PARE_GEMM_F32, .perm = l->perm, .cols = w->cols };
@@ -32,6 +32,9 @@ void pare_gemm_x_choose(const pare_kernels *k, const pare_linear *l, pare_comput
         x->form = k->gemm_form(16);
         x->round_bf16 = true;
     }
+    x->wide = x->form == PARE_GEMM_WIDE_I8 || x->form == PARE_GEMM_WIDE_BF16;
+    x->tokens = x->wide ? PARE_GEMM_WIDE : PARE_GEMM_TOKENS;
+    x->groups = (n + x->tokens - 1) / x->tokens;
 }
 
 bool pare_gemm_x_same(const pare_gemm_x *a, const pare_gemm_x *b)
@@ -43,7 +46,7 @@ bool pare_gemm_x_same(const pare_gemm_x *a, const pare_gemm_x *b)
 
 static int columns_per_word(pare_gemm_form form)
 {
-    return form == PARE_GEMM_F32 ? 1 : form == PARE_GEMM_U8 ? 4 : 2;
+    return form == PARE_GEMM_F32 ? 1 : form == PARE_GEMM_U8 || form == PARE_GEMM_WIDE_I8 ? 4 : 2;
 }
 
 static int64_t min_i64(int64_t a, int64_t b)
@@ -55,7 +58,7 @@ void pare_gemm_x_cut(pare_gemm_x *x)
 {
     const int per = columns_per_word(x->form);
     pare_gemm_block b = { 0 };
-    x->segments = x->blocks = x->words = 0;
+    x->segments = x->blocks = x->words = x->x_words = 0;
     x->act_blocks = (x->cols + x->act_block - 1) / (x->act_block ? x->act_block : 1);
     for (int64_t c = 0; c < x->cols;) {
         int64_t end = min_i64(x->cols, c + (int64_t)PARE_GEMM_WORDS * per);
@@ -63,15 +66,15 @@ void pare_gemm_x_cut(pare_gemm_x *x)
             end = min_i64(end, (c / x->act_block + 1) * x->act_block);
             if (x->group) end = min_i64(end, (c / x->group + 1) * x->group);
         }
-        const int32_t words = (int32_t)((end - c + per - 1) / per);
-        if (b.words + words > PARE_GEMM_WORDS) {
+        const int32_t words = (int32_t)((end - c + per - 1) / per), x_words = x->wide ? (words + PARE_GEMM_STEP - 1) / PARE_GEMM_STEP * PARE_GEMM_STEP : words;
+        if (b.x_words + x_words > PARE_GEMM_WORDS) {
             if (x->block) x->block[x->blocks] = b;
             x->blocks++;
-            b = (pare_gemm_block){ .seg0 = (int32_t)x->segments, .word0 = (int32_t)x->words, .col0 = (int32_t)c };
+            b = (pare_gemm_block){ .seg0 = (int32_t)x->segments, .word0 = (int32_t)x->words, .x_word0 = (int32_t)x->x_words, .col0 = (int32_t)c };
         }
         if (x->block) x->seg_col[x->segments] = (int32_t)c, x->seg_words[x->segments] = words;
-        b.segments++, b.words += words, b.cols += (int32_t)(end - c);
-        x->segments++, x->words += words;
+        b.segments++, b.words += words, b.x_words += x_words, b.cols += (int32_t)(end - c);
+        x->segments++, x->words += words, x->x_words += x_words;
         c = end;
     }
     if (b.segments) {
@@ -88,30 +91,25 @@ static size_t up64(size_t n)
     return (n + 63) & ~(size_t)63;
 }
 
-static int64_t groups_of(int64_t n)
-{
-    return (n + PARE_GEMM_TOKENS - 1) / PARE_GEMM_TOKENS;
-}
-
 typedef struct sizes { size_t block, seg_col, seg_words, packed, scale, sum, done; } sizes;
 
-static sizes sizes_of(const pare_gemm_x *x, int64_t n)
+static sizes sizes_of(const pare_gemm_x *x)
 {
-    const size_t slots = (size_t)groups_of(n) * PARE_GEMM_TOKENS, segments = (size_t)x->segments;
+    const size_t slots = (size_t)(x->groups * x->tokens), segments = (size_t)x->segments;
     return (sizes){ .block = up64((size_t)x->blocks * sizeof *x->block), .seg_col = up64((segments + 1) * 4), .seg_words = up64(segments * 4),
-                    .packed = up64(slots * (size_t)x->words * 4), .scale = x->integer ? up64(slots * segments * 4) : 0,
+                    .packed = up64(slots * (size_t)x->x_words * 4), .scale = x->integer ? up64(slots * segments * 4) : 0,
                     .sum = x->integer ? up64(slots * segments * 4) : 0, .done = 64 };
 }
 
-size_t pare_gemm_x_bytes(const pare_gemm_x *x, int64_t n)
+size_t pare_gemm_x_bytes(const pare_gemm_x *x)
 {
-    const sizes s = sizes_of(x, n);
+    const sizes s = sizes_of(x);
     return s.block + s.seg_col + s.seg_words + s.packed + s.scale + s.sum + s.done;
 }
 
-void pare_gemm_x_place(pare_gemm_x *x, int64_t n, uint8_t *at)
+void pare_gemm_x_place(pare_gemm_x *x, uint8_t *at)
 {
-    const sizes s = sizes_of(x, n);
+    const sizes s = sizes_of(x);
     x->block = (void *)at, at += s.block;
     x->seg_col = (void *)at, at += s.seg_col;
     x->seg_words = (void *)at, at += s.seg_words;
@@ -184,23 +182,33 @@ static void code_words(const tokens_at *a, const pare_gemm_block *b, int64_t t, 
     }
 }
 
+void pare_gemm_x_bf16(const pare_kernels *k, const pare_gemm_x *x, const float *in, int64_t c, int64_t n, uint32_t *out)
+{
+    float gathered[PARE_GEMM_WORDS * 2];
+    if (x->perm)
+        for (int64_t i = 0; i < n; i++) gathered[i] = in[x->perm[c + i]];
+    if (n & 1) out[n / 2] = 0;
+    k->f32_to_bf16((uint16_t *)(void *)out, x->perm ? gathered : in + c, n);
+}
+
 /* Words of token t in a block, float forms. */
 static void float_words(const tokens_at *a, const pare_gemm_block *b, int64_t t, uint32_t *out)
 {
     const pare_gemm_x *x = a->x;
     const float *in = a->data + t * a->stride;
-    float gathered[PARE_GEMM_WORDS * 2];
+    float gathered[PARE_GEMM_WORDS];
     uint16_t half[PARE_GEMM_WORDS];
+    if (x->form == PARE_GEMM_BF16) { /* only the last block may have an odd one */
+        pare_gemm_x_bf16(a->k, x, in, b->col0, b->cols, out);
+        return;
+    }
     if (x->perm) {
         for (int64_t i = 0; i < b->cols; i++) gathered[i] = in[x->perm[b->col0 + i]];
         in = gathered;
     } else {
         in += b->col0;
     }
-    if (x->form == PARE_GEMM_BF16) { /* pairs; only the last block may have an odd one */
-        if (b->cols & 1) out[b->words - 1] = 0;
-        a->k->f32_to_bf16((uint16_t *)(void *)out, in, b->cols);
-    } else if (x->round_bf16) {
+    if (x->round_bf16) {
         a->k->f32_to_bf16(half, in, b->cols);
         a->k->bf16_to_f32((float *)(void *)out, half, b->cols);
     } else {
@@ -210,7 +218,11 @@ static void float_words(const tokens_at *a, const pare_gemm_block *b, int64_t t,
 
 void pare_gemm_x_pack(const pare_kernels *k, pare_gemm_x *x, int64_t n, const float *data, int64_t stride, int64_t g, uint8_t *scratch)
 {
-    const int64_t t0 = g * PARE_GEMM_TOKENS, groups = groups_of(n);
+    if (x->wide) {
+        pare_gemm_x_pack_wide(k, x, n, data, stride, g, scratch);
+        return;
+    }
+    const int64_t t0 = g * PARE_GEMM_TOKENS, groups = x->groups;
     float *row = (float *)(void *)scratch;
     tokens_at a = { .k = k, .x = x, .data = data + t0 * stride, .stride = stride, .tokens = (int)min_i64(PARE_GEMM_TOKENS, n - t0) };
     a.scale = row + x->cols;

@@ -52,8 +52,8 @@ uint32_t pare_cpu_bits(void)
     if (c >> 11 & 1) bits |= PARE_CPU_AVX512_VNNI;
     if (c >> 1 & 1) bits |= PARE_CPU_AVX512_VBMI;
     if (c >> 8 & 1) bits |= PARE_CPU_GFNI;
-    const int tiles = d >> 24 & 1, tiles_bf16 = d >> 22 & 1;
-    if (tiles && tiles_bf16 && (saved & 0x60000) == 0x60000 && may_use_tiles()) bits |= PARE_CPU_AMX_BF16;
+    const int tiles = d >> 24 & 1, tiles_bf16 = d >> 22 & 1, tiles_bytes = d >> 25 & 1;
+    if (tiles && tiles_bf16 && tiles_bytes && (saved & 0x60000) == 0x60000 && may_use_tiles()) bits |= PARE_CPU_AMX;
     if (subleaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1)) bits |= PARE_CPU_AVX512_BF16;
     return bits;
 }

@@ -14,7 +14,7 @@ enum {
     PARE_CPU_AVX512_BF16 = 1 << 6,
     PARE_CPU_AVX512_VBMI = 1 << 7,
     PARE_CPU_GFNI = 1 << 8,
-    PARE_CPU_AMX_BF16 = 1 << 9      /* with tiles, and the system's leave to use them */
+    PARE_CPU_AMX = 1 << 9           /* tiles, their products of bytes and bf16, and the system's leave to use them */
 };
 
 uint32_t pare_cpu_bits(void);

@@ -8,20 +8,30 @@
  *   result       c[token: 12][row: 32] += ...
  *
  * so that every level can take the registers it has: 16 x 6 accumulators in 12 of 256 bits, 32 x 12 in 24 of 512 bits.
+ *
+ * The wide forms are for registers that are matrices themselves (16 x 16 words): 32 tokens, in steps of 16 words of columns, each token's side
+ * by side; weights as above. A segment begins a new step. What a step has behind the end of its segment is 0 in x, and in w any
+ * number: the next segment's words, or zeros behind the last, of which w has room for.
+ *
+ *   activations  x[step][token: 32][word: 16]                                   2 KiB a step
+ *   result       c[token: 32][row: 32] += ...
  */
 #ifndef PARE_KERNEL_GEMM_H
 #define PARE_KERNEL_GEMM_H
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { PARE_GEMM_PANEL = 16, PARE_GEMM_ROWS = 32, PARE_GEMM_TOKENS = 12, PARE_GEMM_WORDS = 128, PARE_GEMM_PANEL_WORDS = PARE_GEMM_WORDS * PARE_GEMM_PANEL };
+enum { PARE_GEMM_PANEL = 16, PARE_GEMM_ROWS = 32, PARE_GEMM_TOKENS = 12, PARE_GEMM_WORDS = 128, PARE_GEMM_PANEL_WORDS = PARE_GEMM_WORDS * PARE_GEMM_PANEL,
+       PARE_GEMM_WIDE = 32, PARE_GEMM_STEP = 16 /* tokens and words of a step of the wide forms */ };
 
 typedef enum pare_gemm_form {
     PARE_GEMM_F32 = 1, /* w and x f32 */
     PARE_GEMM_BF16,    /* w and x bf16 */
     PARE_GEMM_I16,     /* w = u - zero and x = q as int16: for levels that cannot multiply 8 by 8 bits without saturation */
     PARE_GEMM_SPLIT,   /* f32 as two bf16, the second the rounding error of the first: blocks of pare_split_block */
-    PARE_GEMM_U8       /* w = u unsigned, x = q signed bytes; zero points enter through the sums of q */
+    PARE_GEMM_U8,      /* w = u unsigned, x = q signed bytes; zero points enter through the sums of q */
+    PARE_GEMM_WIDE_BF16, /* as BF16 */
+    PARE_GEMM_WIDE_I8    /* w and x = q signed bytes: w = u - zero where that is one, else what w lacks enters through the sums of q */
 } pare_gemm_form;
 
 /*
@@ -33,15 +43,15 @@ typedef struct pare_gemm_tile {
     const uint32_t *w, *x;
     float *c;
     int64_t words;
-    int tokens;                 /* 1 ... 12 that count; the rest of x and c is there but means nothing */
+    int tokens;                 /* 1 ... 12 (wide: 32) that count; the rest of x and c is there but means nothing */
     int bits;                   /* U8: codes are below 2^bits */
     int segments;
     const int32_t *seg_words;   /* [segments], their sum is `words` */
     const float *w_scale;       /* [segments][32] */
     const int32_t *w_zero;      /* [segments][32]; NULL = zeros */
     const float *w_shift;       /* [segments][32]; NULL = zeros */
-    const float *x_scale;       /* [segments][12] */
-    const int32_t *x_sum;       /* [segments][12] */
+    const float *x_scale;       /* [segments][12], wide: [segments][32] */
+    const int32_t *x_sum;       /* the same */
 } pare_gemm_tile;
 
 /*

@@ -8,7 +8,7 @@ set(PARE_KERNEL_FLAGS_ref "")
 set(PARE_KERNEL_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(PARE_KERNEL_FLAGS_avx512 ${PARE_KERNEL_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx512bf16 -mavx512vbmi -mgfni
     -mprefer-vector-width=512)
-set(PARE_KERNEL_FLAGS_amx ${PARE_KERNEL_FLAGS_avx512} -mamx-tile -mamx-bf16)
+set(PARE_KERNEL_FLAGS_amx ${PARE_KERNEL_FLAGS_avx512} -mamx-tile -mamx-bf16 -mamx-int8)
 # Same bits at every level: no contraction into fma. The other two only free the vectorizer from errno and exception flags.
 set(PARE_KERNEL_COMMON -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math)
 

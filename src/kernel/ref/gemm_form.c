@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Forms are a property of the level: VNNI multiplies unsigned by signed bytes exactly; maddubs of AVX2 does so up to 4 bits. */
+/* Forms are a property of the level: AMX has tiles; VNNI multiplies unsigned by signed bytes exactly; maddubs of AVX2 does so up to 4 bits. */
 #include "kernel/level.h"
 
 pare_gemm_form PARE_REF(gemm_form)(int bits)
 {
-#ifdef __AMX_BF16__
+#ifdef __AMX_INT8__
     if (bits == 32) return PARE_GEMM_SPLIT;
+    return bits > 8 ? PARE_GEMM_WIDE_BF16 : PARE_GEMM_WIDE_I8;
 #else
     if (bits == 32) return PARE_GEMM_F32;
 #endif

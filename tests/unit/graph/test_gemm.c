@@ -293,21 +293,24 @@ static void test_values(void **unused)
 }
 
 static pare_gemm_form form_small(int bits) { return bits > 8 ? PARE_GEMM_BF16 : PARE_GEMM_U8; }
-static pare_gemm_form form_wide(int bits) { return bits > 8 ? PARE_GEMM_BF16 : PARE_GEMM_I16; }
+static pare_gemm_form form_words(int bits) { return bits > 8 ? PARE_GEMM_BF16 : PARE_GEMM_I16; }
+static pare_gemm_form form_wide(int bits) { return bits > 8 ? PARE_GEMM_WIDE_BF16 : PARE_GEMM_WIDE_I8; }
 
 /* Forms that the levels of this machine do not choose, with the reference's tiles. */
 static void test_forms(void **unused)
 {
     (void)unused;
     fill_x();
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         pare_ctx *ctx = ctx_new(NULL, 2);
         const pare_kernels *ref = pare_kernels_get("ref");
         pare_kernels table = *ctx->kernels;
-        table.gemm_form = i ? form_wide : form_small;
+        table.gemm_form = i == 0 ? form_small : i == 1 ? form_words : form_wide;
         table.gemm_tile_bf16 = ref->gemm_tile_bf16;
         table.gemm_tile_i16 = ref->gemm_tile_i16;
         table.gemm_tile_u8 = ref->gemm_tile_u8;
+        table.gemm_wide_bf16 = ref->gemm_wide_bf16;
+        table.gemm_wide_i8 = ref->gemm_wide_i8;
         ctx->kernels = &table;
         every_case(ctx, 240);
         pare_ctx_free(ctx);
@@ -358,9 +361,10 @@ static void test_packs_once(void **unused)
         ctx->kernels = &table;
         run(ctx, y, LAYERS, PARE_COMPUTE_FAST, N, in, COLS, out, LAYERS * MAX_ROWS);
         const pare_gemm_form form = table.gemm_form(i == 1 ? 16 : bits_of(some[i]));
-        const int per = i == 0 || form == PARE_GEMM_F32 ? 1 : form == PARE_GEMM_U8 ? 4 : 2;
+        const int per = i == 0 || form == PARE_GEMM_F32 ? 1 : form == PARE_GEMM_U8 || form == PARE_GEMM_WIDE_I8 ? 4 : 2;
+        const bool wide = i > 0 && (form == PARE_GEMM_WIDE_I8 || form == PARE_GEMM_WIDE_BF16);
         assert_int_equal(count.w, LAYERS * ROWS * COLS / per);
-        assert_int_equal(count.x, N * COLS / per);
+        assert_int_equal(count.x, wide ? 0 : N * COLS / per); /* wide forms are packed without an op */
         assert_int_equal(count.rows, i < 2 ? 0 : N);
         for (int j = 0; j < LAYERS; j++) layer_free(&y[j]);
         pare_ctx_free(ctx);
@@ -404,11 +408,38 @@ static void test_same_bits(void **unused)
     pare_ctx_free(three);
 }
 
+/* Integers: tiles of 32 x 32 give the bits of tiles of 32 x 12, whatever the zero points, shifts, groups and tails. */
+static void test_wide_bits(void **unused)
+{
+    (void)unused;
+    if (!pare_kernels_get("amx")) {
+        print_message("no AMX here: its bits are not compared\n");
+        return;
+    }
+    static const pare_wkind some[] = { PARE_W_I8, PARE_W_U8, PARE_W_U4, PARE_W_U3, PARE_W_U2 };
+    pare_ctx *wide = ctx_new("amx", 2), *small = ctx_new("avx512", 2);
+    fill_x();
+    for (int i = 0; i < 500; i++) {
+        const int64_t rows = 1 + rnd() % MAX_ROWS, cols = 1 + rnd() % 1000, n = 9 + rnd() % (MAX_N - 8);
+        const how h = { .kind = some[i % 5], .rows = rows, .cols = cols, .group = i % 3 ? groups[rnd() % 10] : 128, .scale_rows = 1, .scale_dtype = PARE_F16, .zero = rnd() & 1,
+                        .shift = rnd() % 4 == 0, .perm = rnd() % 8 == 0, .act = i % 4 ? PARE_ACT_NONE : PARE_ACT_DYNAMIC_TOKEN };
+        layer y;
+        layer_make(&y, &h);
+        run(wide, &y, 1, PARE_COMPUTE_FAST, n, x, cols, got, MAX_ROWS);
+        run(small, &y, 1, PARE_COMPUTE_FAST, n, x, cols, again, MAX_ROWS);
+        for (int64_t t = 0; t < n; t++)
+            if (memcmp(got + t * MAX_ROWS, again + t * MAX_ROWS, (size_t)rows * 4) != 0) fail_msg("case %d: kind %d, %d x %d, token %d of %d", i, (int)h.kind, (int)rows, (int)cols, (int)t, (int)n);
+        layer_free(&y);
+    }
+    pare_ctx_free(wide);
+    pare_ctx_free(small);
+}
+
 /* More layers than one region takes, of different kinds and cuts, sharing x; more tokens than are packed at a time. */
 static void test_many(void **unused)
 {
     (void)unused;
-    enum { LAYERS = 20, N = 530, COLS = 260 };
+    enum { LAYERS = 20, N = 590, COLS = 260 };
     pare_ctx *ctx = ctx_new(NULL, 3);
     layer y[LAYERS];
     float *in = need(N * COLS * 4), *all = need((size_t)N * LAYERS * MAX_ROWS * 4), *alone = need((size_t)N * MAX_ROWS * 4);
@@ -473,7 +504,7 @@ static void test_failures(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_values), cmocka_unit_test(test_forms), cmocka_unit_test(test_packs_once),
-                                        cmocka_unit_test(test_tails), cmocka_unit_test(test_same_bits),
+                                        cmocka_unit_test(test_tails), cmocka_unit_test(test_same_bits), cmocka_unit_test(test_wide_bits),
                                         cmocka_unit_test(test_many), cmocka_unit_test(test_failures) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
