@@ -6,8 +6,8 @@
  *   scores    s = q k^T: tiles of rows x panels of 16 keys, one broadcast of q a row and element. Nothing is summed across a vector.
  *   values    out = out e^(m - m') + p v: tiles of rows x vectors of v, rescaled on the way in.
  *
- * both by chunks of 64 keys that are made f32 just before, in the first cache: one conversion for all rows, and one set of tiles for all dtypes.
- * With few queries (decode) a block is four chunks, so that what a block costs a row (maximum, sum, factor) is shared by many keys, and the
+ * both by chunks of at most 64 keys that are made f32 just before, in the first cache: one conversion for all rows, and one set of tiles for all dtypes.
+ * With few queries (decode) a block is several chunks, so that what a block costs a row (maximum, sum, factor) is shared by many keys, and the
  * next chunk is asked for while this one is worked on; with many (prefill) a block is one chunk, and up to 192 rows go through it.
  *
  * Keys that come as rows are transposed to panels first. Blocks begin at multiples of their size, which depends on the shape of a key only, and
@@ -23,7 +23,8 @@
 enum {
     ROWS = 192, ROWS_FEW = 64, /* of a block, at most */
     KEYS = 64,                 /* of a chunk, at most; floats from row to row of s */
-    CHUNKS_FEW = 4,            /* of a block */
+    BLOCK_FEW = 256,           /* keys of a block of few rows */
+    DIM_WHOLE = 64,            /* longer keys come by half as many: a chunk as f32 shares the first cache with the rows */
     QUERIES_FEW = 4,
     PANEL = PARE_KEY_PANEL,
     IN_PANEL = PANEL / W       /* vectors */
@@ -104,9 +105,12 @@ INLINE void ask(uintptr_t at, int64_t n)
 
 /* ------------------------------------------------------------------------------------------------------ a chunk made f32 */
 
+/* n elements and zeros up to `padded`. */
 INLINE void load_row(float *dst, const void *src, int64_t at, int64_t n, int64_t padded, pare_dtype dtype)
 {
     int64_t i = 0;
+    for (; i + W <= n; i += W) v_store(dst + i, v_get(src, at + i, dtype));
+    if (i == n) return;
     for (; i + 8 <= n; i += 8) _mm256_storeu_ps(dst + i, y_get(src, at + i, dtype));
     if (i < n) pare_attend_load(dst + i, src, at + i, n - i, dtype);
     for (i = n; i < padded; i++) dst[i] = 0.0f;
@@ -171,13 +175,18 @@ INLINE void pack_keys(const work *w, pare_dtype dtype)
 INLINE void load_panels(const work *w, pare_dtype dtype)
 {
     const int64_t panel = PANEL * w->a->dim, begin = w->c_lo / PANEL * panel, end = (w->c_hi + PANEL - 1) / PANEL * panel, at = w->chunk * w->a->dim;
-    for (int64_t i = begin; i < end; i += W) v_store(w->k + i, v_get(w->a->k, at + i, dtype));
+    const void *src = w->a->k; /* named here: a vector's store might change *w */
+    float *dst = w->k;
+    for (int64_t i = begin; i < end; i += W) v_store(dst + i, v_get(src, at + i, dtype));
 }
 
 INLINE void load_values(const work *w, pare_dtype dtype)
 {
-    const pare_attend *a = w->a;
-    for (int64_t j = w->c_lo; j < w->c_hi; j++) load_row(w->v + j * w->v_dim, a->v, (w->chunk + j) * a->v_stride, a->v_dim, w->v_dim, dtype);
+    const int64_t n = w->a->v_dim, padded = w->v_dim, stride = w->a->v_stride, lo = w->c_lo, hi = w->c_hi;
+    const void *src = w->a->v;
+    float *dst = w->v;
+    int64_t at = (w->chunk + lo) * stride;
+    for (int64_t j = lo; j < hi; j++, at += stride) load_row(dst + j * padded, src, at, n, padded, dtype);
 }
 
 static void chunk_keys(work *w)
@@ -451,12 +460,13 @@ static bool plan(work *w, const pare_attend *a)
     float *at = a->scratch + (64 - ((uintptr_t)a->scratch & 63)) % 64 / sizeof(float), *end = a->scratch + PARE_ATTEND_SCRATCH(0);
     w->a = a;
     w->few = a->queries <= QUERIES_FEW;
-    w->chunks = w->few ? CHUNKS_FEW : 1;
     w->dim = (a->dim + 7) / 8 * 8;
     w->v_dim = (a->v_dim + W - 1) / W * W;
+    w->keys = w->few && (a->dim > DIM_WHOLE || a->v_dim > DIM_WHOLE) ? KEYS / 2 : KEYS;
+    w->chunks = w->few ? BLOCK_FEW / w->keys : 1;
     const int64_t row = KEYS * w->chunks + a->dim + 3;
     const int64_t k_copy = a->k_panels && a->dtype == PARE_F32 ? 0 : w->dim, v_copy = a->dtype == PARE_F32 && v_whole(w) ? 0 : w->v_dim;
-    for (w->keys = KEYS; w->keys * (k_copy + v_copy) + MR * row > end - at; w->keys /= 2)
+    for (; w->keys * (k_copy + v_copy) + MR * row > end - at; w->keys /= 2)
         if (w->keys == PANEL) return false;
     w->k = at, at += w->keys * k_copy;
     w->v = at, at += w->keys * v_copy;
