@@ -3,7 +3,8 @@
 # Speed of running a model, part of `make bench`: a generated Llama-shaped model of 1.1 billion parameters (hidden 2048, 22 layers, 32/4 heads, ffn 5632,
 # vocabulary 32000) in BF16 and quantized to 8, 4, 3 and 2 bits. Every figure beside what the machine could do in the same run:
 #   decode       bytes that a token must read, times tokens a second, over the read bandwidth
-#   prefill      2 x weights x tokens a second, over the peak of the arithmetic that the mode uses (int8 dot, bf16 dot or f32)
+#   prefill      2 x weights x tokens a second, over the peak of the arithmetic that the mode uses (int8 dot, bf16 dot or f32), and
+#                over that of tile registers where there are some
 #   depth 4096   time of a token with 4096 positions in the cache against the one with 16, and against what bytes and arithmetic predict
 #   start-up     process start to the first token, less prefill; resident memory
 # Usage: run.sh BUILD DATA-FOLDER; RUN_SCHEMES and RUN_THREADS choose.
@@ -28,7 +29,7 @@ for s in $schemes; do
 done
 folder() { [ "$1" = bf16 ] && echo "$dir/llama11" || echo "$dir/llama11-$1"; }
 
-printf '%-12s %-6s %2s  %10s %10s %9s   %10s %10s %9s\n' weights mode thr "decode t/s" GB/s "of read" "prefill t/s" Gop/s "of peak"
+printf '%-12s %-6s %2s  %10s %10s %9s   %10s %10s %9s %9s\n' weights mode thr "decode t/s" GB/s "of read" "prefill t/s" Gop/s "of peak" "of tiles"
 for s in $schemes; do
     model=$(folder "$s")
     cat "$model"/*.safetensors >/dev/null
@@ -41,11 +42,14 @@ for s in $schemes; do
             "$pare" bench "$model" --$mode --threads "$t" --json --quiet >"$dir/bench.json"
             peak=f32_flops
             [ $mode != fast ] || peak=int8_ops
+            tiles=none
+            [ $mode != fast ] || tiles=int8_tile_ops
+            [ $mode != bf16 ] || tiles=bf16_tile_flops
             if [ $mode = bf16 ] && [ "$(pair "$dir/bench.json" bf16_flops $line)" != 0 ]; then peak=bf16_flops; fi
             awk -v s="$s" -v m=$mode -v t="$t" -v d="$(value "$dir/bench.json" decode_tokens_per_s)" -v b="$(value "$dir/bench.json" bytes_per_token)" \
                 -v r="$(pair "$dir/bench.json" read_bandwidth_bytes_per_s $line)" -v p="$(value "$dir/bench.json" prefill_tokens_per_s)" -v w=$weights \
-                -v k="$(pair "$dir/bench.json" $peak $line)" \
-                'BEGIN { printf "%-12s %-6s %2d  %10.2f %10.1f %8.0f%%   %10.1f %10.0f %8.0f%%\n", s, m, t, d, d * b / 1e9, 100 * d * b / r, p, 2 * w * p / 1e9, 100 * 2 * w * p / k }'
+                -v k="$(pair "$dir/bench.json" $peak $line)" -v q="$(pair "$dir/bench.json" $tiles $line)" \
+                'BEGIN { printf "%-12s %-6s %2d  %10.2f %10.1f %8.0f%%   %10.1f %10.0f %8.0f%% %9s\n", s, m, t, d, d * b / 1e9, 100 * d * b / r, p, 2 * w * p / 1e9, 100 * 2 * w * p / k, q > 0 ? sprintf("%.0f%%", 100 * 2 * w * p / q) : "-" }'
         done
     done
 done

@@ -8,7 +8,8 @@
 static void put_machine(pare_json *j, const pare_machine *m) {
     pare_json_object(j, "machine");
     const struct { const char *key; const double *v; } rows[] = {{"read_bandwidth_bytes_per_s", m->read_bytes_per_s}, {"f32_flops", m->f32_flops},
-                                                                 {"int8_ops", m->int8_ops}, {"bf16_flops", m->bf16_flops}};
+                                                                 {"int8_ops", m->int8_ops}, {"bf16_flops", m->bf16_flops},
+                                                                 {"int8_tile_ops", m->int8_tile_ops}, {"bf16_tile_flops", m->bf16_tile_flops}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         pare_json_array(j, rows[i].key);
         pare_json_real(j, NULL, rows[i].v[0]);
@@ -24,6 +25,8 @@ static void print_machine(const cli *c, const pare_machine *m) {
     cli_print("  f32 multiply-add  %8.1f   %8.1f  GFLOP/s\n", m->f32_flops[0] * 1e-9, m->f32_flops[1] * 1e-9);
     cli_print("  int8 dot product  %8.1f   %8.1f  GOP/s\n", m->int8_ops[0] * 1e-9, m->int8_ops[1] * 1e-9);
     if (m->bf16_flops[0] > 0) cli_print("  bf16 dot product  %8.1f   %8.1f  GFLOP/s\n", m->bf16_flops[0] * 1e-9, m->bf16_flops[1] * 1e-9);
+    if (m->int8_tile_ops[0] > 0) cli_print("  int8 tiles        %8.1f   %8.1f  GOP/s\n", m->int8_tile_ops[0] * 1e-9, m->int8_tile_ops[1] * 1e-9);
+    if (m->bf16_tile_flops[0] > 0) cli_print("  bf16 tiles        %8.1f   %8.1f  GFLOP/s\n", m->bf16_tile_flops[0] * 1e-9, m->bf16_tile_flops[1] * 1e-9);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- kernels */
@@ -139,6 +142,8 @@ static int bench_model(cli *c) {
         before.f32_flops[i] = 0.5 * (before.f32_flops[i] + after.f32_flops[i]);
         before.int8_ops[i] = 0.5 * (before.int8_ops[i] + after.int8_ops[i]);
         before.bf16_flops[i] = 0.5 * (before.bf16_flops[i] + after.bf16_flops[i]);
+        before.int8_tile_ops[i] = 0.5 * (before.int8_tile_ops[i] + after.int8_tile_ops[i]);
+        before.bf16_tile_flops[i] = 0.5 * (before.bf16_tile_flops[i] + after.bf16_tile_flops[i]);
     }
     return report(c, &before, modes, n);
 }

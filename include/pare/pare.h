@@ -643,7 +643,10 @@ typedef struct pare_compare_methods_options {
 PARE_API pare_status pare_compare_methods(pare_ctx *ctx, const char *model, const pare_compare_methods_options *options, pare_table **out, pare_err *err);
 
 /** What this machine can do, measured now in about a second: read bandwidth and peak arithmetic with one and with all threads. */
-typedef struct pare_machine { double read_bytes_per_s[2], f32_flops[2], int8_ops[2], bf16_flops[2]; /**< [0] one thread, [1] all; 0 = not there */ } pare_machine;
+typedef struct pare_machine {
+    double read_bytes_per_s[2], f32_flops[2], int8_ops[2], bf16_flops[2]; /**< [0] one thread, [1] all; 0 = not there */
+    double int8_tile_ops[2], bf16_tile_flops[2];                         /**< the same in tile registers (AMX) */
+} pare_machine;
 PARE_API pare_status pare_measure_machine(pare_ctx *ctx, pare_machine *out, pare_err *err);
 /** Kernels against those limits, in a few seconds: a row a kind of weight and mode. */
 PARE_API pare_status pare_bench_kernels(pare_ctx *ctx, const pare_machine *machine, pare_table **out, pare_err *err);

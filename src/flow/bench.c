@@ -115,6 +115,8 @@ pare_status pare_measure_machine(pare_ctx *ctx, pare_machine *out, pare_err *err
         out->f32_flops[i] = roof.ops[PARE_ROOF_F32][i];
         out->int8_ops[i] = roof.ops[PARE_ROOF_I8][i];
         out->bf16_flops[i] = roof.ops[PARE_ROOF_BF16][i];
+        out->int8_tile_ops[i] = roof.ops[PARE_ROOF_I8_TILE][i];
+        out->bf16_tile_flops[i] = roof.ops[PARE_ROOF_BF16_TILE][i];
     }
     return PARE_OK;
 }

@@ -59,9 +59,20 @@ static tile_fn tile_of(const pare_kernels *k, pare_gemm_form form)
     case PARE_GEMM_F32: return k->gemm_tile_f32;
     case PARE_GEMM_BF16: return k->gemm_tile_bf16;
     case PARE_GEMM_I16: return k->gemm_tile_i16;
-    case PARE_GEMM_WIDE_BF16: return k->gemm_wide_bf16;
-    case PARE_GEMM_WIDE_I8: return k->gemm_wide_i8;
     default: return k->gemm_tile_u8;
+    }
+}
+
+/* All tiles of the form, which have the same tokens. */
+static void multiply_tiles(const pare_kernels *k, pare_gemm_form form, const pare_gemm_tile *t, int count)
+{
+    if (form == PARE_GEMM_WIDE_BF16) {
+        k->gemm_wide_bf16(t, count);
+    } else if (form == PARE_GEMM_WIDE_I8) {
+        k->gemm_wide_i8(t, count);
+    } else {
+        const tile_fn tile = tile_of(k, form);
+        for (int i = 0; i < count; i++) tile(&t[i]);
     }
 }
 
@@ -102,7 +113,6 @@ static void multiply(rows_at *a, const pare_gemm_block *b)
     const job *j = a->j;
     const pare_gemm_x *x = a->y->x;
     const bool first = b == x->block, last = b == &x->block[x->blocks - 1];
-    const tile_fn tile = tile_of(j->k, x->form);
     const int64_t next_r0 = last ? a->r0 + TASK_ROWS : a->r0, next_rows = clip(a->y->l->w.rows - next_r0, TASK_ROWS);
     const int64_t tile_c = x->tokens * PARE_GEMM_ROWS;
     for (int64_t g = 0; g < x->groups; g++) {
@@ -117,8 +127,8 @@ static void multiply(rows_at *a, const pare_gemm_block *b)
             if (x->integer) t->x_scale = x->scale + side, t->x_sum = x->sum + side;
             t->c = a->c + (g * TILES + i) * tile_c;
             if (first) memset(t->c, 0, (size_t)tile_c * sizeof(float));
-            tile(t);
         }
+        multiply_tiles(j->k, x->form, a->t, a->tiles);
         if (last) store(a, g, false);
     }
 }

@@ -12,6 +12,8 @@ static int64_t some(const pare_kernels *k, pare_roof_kind kind, int64_t rounds)
     switch (kind) {
     case PARE_ROOF_F32: return k->roof_f32(rounds, &f);
     case PARE_ROOF_I8: return k->roof_i8(rounds, &i);
+    case PARE_ROOF_I8_TILE: return k->roof_i8_tile(rounds, &i);
+    case PARE_ROOF_BF16_TILE: return k->roof_bf16_tile(rounds, &f);
     default: return k->roof_bf16(rounds, &f);
     }
 }

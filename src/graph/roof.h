@@ -5,12 +5,12 @@
 #include "base/base.h"
 #include "kernel/kernel.h"
 
-typedef enum pare_roof_kind { PARE_ROOF_F32 = 0, PARE_ROOF_I8, PARE_ROOF_BF16, PARE_ROOF_KINDS } pare_roof_kind;
+typedef enum pare_roof_kind { PARE_ROOF_F32 = 0, PARE_ROOF_I8, PARE_ROOF_BF16, PARE_ROOF_I8_TILE, PARE_ROOF_BF16_TILE, PARE_ROOF_KINDS } pare_roof_kind;
 
 typedef struct pare_roof {
     int threads;                     /* n of the second figures: the context's */
     double read[2];                  /* bytes a second that a sum over memory reads: 1 thread, n threads */
-    double ops[PARE_ROOF_KINDS][2];  /* a multiply-add is two: f32; int8 into int32; bf16 into f32 (0: the level has no such instruction) */
+    double ops[PARE_ROOF_KINDS][2];  /* a multiply-add is two: f32; int8 into int32; bf16 into f32; the same two in tile registers (0: the level has no such instruction) */
 } pare_roof;
 
 /*

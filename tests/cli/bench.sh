@@ -5,6 +5,9 @@ expect 0 "$PARE" bench "$DEMO" --prompt 32 -n 8 --repeat 1 --json
 for key in prefill_tokens_per_s decode_tokens_per_s bytes_per_token read_bandwidth_bytes_per_s roofline_fraction; do
     awk -v v="$(json stdout $key)" 'BEGIN { exit !(v > 0) }' || fail "$key: '$(json stdout $key)'"
 done
+for key in read_bandwidth_bytes_per_s f32_flops int8_ops bf16_flops int8_tile_ops bf16_tile_flops; do
+    grep -q "\"$key\": \[" stdout || fail "machine: no $key"
+done
 grep -q '"mode": "exact"' stdout || fail "both modes"
 expect 0 "$PARE" bench "$DEMO" --prompt 16 -n 4 --repeat 1 --exact
 grep -q "read bandwidth" stdout || fail "the machine is not shown"

@@ -3,7 +3,7 @@
 #include "kernel/level.h"
 #include "num/num_inl.h"
 
-void PARE_REF(gemm_wide_bf16)(const pare_gemm_tile *t)
+static void tile(const pare_gemm_tile *t)
 {
     for (int p = 0; p < 2; p++)
         for (int j = 0; j < t->tokens; j++) {
@@ -19,4 +19,9 @@ void PARE_REF(gemm_wide_bf16)(const pare_gemm_tile *t)
             }
             for (int r = 0; r < PARE_GEMM_PANEL; r++) t->c[j * PARE_GEMM_ROWS + p * PARE_GEMM_PANEL + r] += sum[r];
         }
+}
+
+void PARE_REF(gemm_wide_bf16)(const pare_gemm_tile *t, int count)
+{
+    for (int i = 0; i < count; i++) tile(&t[i]);
 }

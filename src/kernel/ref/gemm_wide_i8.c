@@ -7,7 +7,7 @@ static inline int32_t dot(uint32_t w, uint32_t x)
     return (int8_t)w * (int8_t)x + (int8_t)(w >> 8) * (int8_t)(x >> 8) + (int8_t)(w >> 16) * (int8_t)(x >> 16) + (int8_t)(w >> 24) * (int8_t)(x >> 24);
 }
 
-void PARE_REF(gemm_wide_i8)(const pare_gemm_tile *t)
+static void tile(const pare_gemm_tile *t)
 {
     for (int p = 0; p < 2; p++)
         for (int j = 0; j < t->tokens; j++) {
@@ -29,4 +29,9 @@ void PARE_REF(gemm_wide_i8)(const pare_gemm_tile *t)
                 }
             }
         }
+}
+
+void PARE_REF(gemm_wide_i8)(const pare_gemm_tile *t, int count)
+{
+    for (int i = 0; i < count; i++) tile(&t[i]);
 }

@@ -29,12 +29,11 @@ INLINE void configure(int tokens)
 
 /* -------------------------------------------------------------------------------------------------------------------- bf16 */
 
-void pare_gemm_wide_bf16_amx(const pare_gemm_tile *t)
+INLINE void bf16_tile(const pare_gemm_tile *t)
 {
     const uint32_t *w = t->w, *x = t->x;
     const bool both = t->tokens > 16;
     float *c = t->c;
-    configure(t->tokens);
     _tile_loadd(0, c, ROWS * 4);
     _tile_loadd(1, c + 16, ROWS * 4);
     if (both) {
@@ -58,6 +57,13 @@ void pare_gemm_wide_bf16_amx(const pare_gemm_tile *t)
         _tile_stored(2, c + 16 * ROWS, ROWS * 4);
         _tile_stored(3, c + 16 * ROWS + 16, ROWS * 4);
     }
+}
+
+void pare_gemm_wide_bf16_amx(const pare_gemm_tile *t, int count)
+{
+    if (count == 0) return;
+    configure(t->tokens);
+    for (int i = 0; i < count; i++) bf16_tile(&t[i]);
     _tile_release();
 }
 
@@ -134,18 +140,25 @@ INLINE void add(const pare_gemm_tile *t, int s, const int32_t *sum)
     }
 }
 
-void pare_gemm_wide_i8_amx(const pare_gemm_tile *t)
+/* All segments of all tiles are one row of work, in which adding is one behind summing. */
+void pare_gemm_wide_i8_amx(const pare_gemm_tile *t, int count)
 {
     _Alignas(64) int32_t sum[2][WIDE * ROWS];
-    const uint32_t *w = t->w, *x = t->x;
+    const pare_gemm_tile *behind = NULL;
+    int behind_s = 0, turn = 0;
+    if (count == 0) return;
     configure(t->tokens);
-    for (int s = 0; s < t->segments; s++) {
-        const int steps = (t->seg_words[s] + STEP - 1) / STEP;
-        sum_segment(w, x, steps, t->tokens > 16, sum[s % 2]);
-        if (s > 0) add(t, s - 1, sum[(s - 1) % 2]);
-        w += t->seg_words[s] * PANEL;
-        x += steps * STEP * WIDE;
+    for (int i = 0; i < count; i++) {
+        const uint32_t *w = t[i].w, *x = t[i].x;
+        for (int s = 0; s < t[i].segments; s++, turn ^= 1) {
+            const int steps = (t[i].seg_words[s] + STEP - 1) / STEP;
+            sum_segment(w, x, steps, t[i].tokens > 16, sum[turn]);
+            if (behind) add(behind, behind_s, sum[turn ^ 1]);
+            behind = &t[i], behind_s = s;
+            w += t[i].seg_words[s] * PANEL;
+            x += steps * STEP * WIDE;
+        }
     }
     _tile_release();
-    if (t->segments > 0) add(t, t->segments - 1, sum[(t->segments - 1) % 2]);
+    if (behind) add(behind, behind_s, sum[turn ^ 1]);
 }

@@ -21,6 +21,8 @@ static void test_figures(void **unused)
             assert_true(roof.read[all] > 1e7);
             assert_true(roof.ops[PARE_ROOF_F32][all] > 1e7 && roof.ops[PARE_ROOF_I8][all] > 1e7);
             float sink = 1;
+            assert_true((roof.ops[PARE_ROOF_I8_TILE][all] > 0) == (strcmp(names[i], "amx") == 0));
+            assert_true((roof.ops[PARE_ROOF_BF16_TILE][all] > 0) == (strcmp(names[i], "amx") == 0));
             assert_true((roof.ops[PARE_ROOF_BF16][all] > 0) == (pare_kernels_get(names[i])->roof_bf16(1, &sink) > 0));
         }
         pare_ctx_free(ctx);
