@@ -137,6 +137,7 @@ static pare_status folds_of_mixture(finder *f, int32_t index, pare_err *err)
 {
     const pare_gnode *node = &f->g->nodes.at[index];
     const int64_t ffn = ((const pare_moe *)node->attr)->ffn, experts = ((const pare_moe *)node->attr)->experts;
+    if (((const pare_moe *)node->attr)->limit > 0) return PARE_OK; /* up is clamped and 1 is added: it cannot be divided */
     int64_t *map = pare_alloc((size_t)ffn * sizeof *map);
     pare_status st = map ? PARE_OK : pare_no_memory(err, "folds", (size_t)ffn * sizeof *map);
     for (int64_t c = 0; c < ffn && map; c++) map[c] = c;

@@ -54,6 +54,7 @@ typedef struct pare_gweight {
     bool optional;                    /* absent in the checkpoint: zeros (biases), or ones (norm weights) when `ones` */
     bool ones;
     int64_t row0, of_rows;            /* a slice of the checkpoint tensor's rows (of_rows > 0: tensor has of_rows rows; fused experts) */
+    int64_t row_step;                 /* > 1, `transposed` only: every so many-th of them (gate and up of gpt-oss take turns) */
     int64_t of_index, of_count;       /* of_count > 0: the tensor is [of_count, ...] and this is slice of_index of it (stacked experts) */
     pare_gw tied;                     /* the same storage as that weight (head = embedding), or PARE_G_NONE */
 } pare_gweight;
@@ -230,8 +231,10 @@ typedef struct pare_moe {
     bool softmax_first;               /* softmax over all before the choice; else over the chosen */
     bool sigmoid;                     /* sigmoid instead of softmax */
     float scale;
+    bool bias;                        /* three more weights: of the router [experts], of gate and up in turns [experts, 2 ffn], of down [experts, in] */
+    float limit, alpha;               /* limit > 0, gpt-oss: (clamp(up) + 1) * g * sigmoid(alpha g), g = min(gate, limit), up within +-limit */
 } pare_moe;
-/* Weights in this order: router, then for each expert gate, up, down. No biases. */
+/* Weights in this order: router, then for each expert gate, up, down; biases last. */
 pare_gv pare_g_moe(pare_graph *g, pare_gv x, const pare_moe *moe, const pare_gw *w, int n_w);
 
 typedef enum pare_pooling { PARE_POOL_CLS = 1, PARE_POOL_MEAN, PARE_POOL_MAX, PARE_POOL_LAST } pare_pooling;

@@ -2,7 +2,8 @@
 /*
  * Mixture of experts: a router scores the experts for each token, the `top` best compute down(act(gate x) * (up x)), and their results are
  * added with the router's weights. Tokens are gathered by expert, so that each chosen expert's weights are read once a chunk; results are added
- * in the order of experts. Weights: router [experts, in], then for each expert gate [ffn, in], up [ffn, in], down [in, ffn].
+ * in the order of experts. Weights: router [experts, in], then for each expert gate [ffn, in], up [ffn, in], down [in, ffn]; biases last.
+ * gpt-oss clamps gate and up and computes (up + 1) * gate * sigmoid(alpha gate), which is (up + 1) * silu(alpha gate) / alpha.
  */
 #include <math.h>
 #include <string.h>
@@ -21,13 +22,30 @@ static pare_status check_matrix(const pare_graph *g, const pare_gnode *node, int
     return PARE_OK;
 }
 
+static int first_bias(const pare_moe *m) { return (int)(1 + 3 * m->experts); }
+
+static pare_status check_biases(const pare_graph *g, const pare_gnode *node, int64_t in, pare_err *err)
+{
+    const pare_moe *m = node->attr;
+    const int64_t want[3][2] = { { m->experts, 1 }, { m->experts, 2 * m->ffn }, { m->experts, in } };
+    char text[96];
+    for (int i = 0; i < 3; i++) {
+        const int32_t at = node->w[first_bias(m) + i];
+        const pare_gweight *w = at < 0 ? NULL : &g->weights.at[at];
+        if (!w || w->role != PARE_GW_VECTOR) return pare_fail(err, PARE_ERR_USAGE, "weight %d is no bias", first_bias(m) + i);
+        if (w->shape[0] != want[i][0] || (w->ndim > 1 ? w->shape[1] : 1) != want[i][1])
+            return pare_fail(err, PARE_ERR_FORMAT, "'%s' is %s, not [%lld, %lld]", w->name, pare_g_weight_shape_text(w, text), (long long)want[i][0], (long long)want[i][1]);
+    }
+    return PARE_OK;
+}
+
 static pare_status shape(pare_graph *g, pare_gnode *node, pare_err *err)
 {
     const pare_moe *m = node->attr;
     pare_status st;
     if (m->experts < 1 || m->experts > MOST_EXPERTS || m->top < 1 || m->top > m->experts || m->top > MOST_CHOSEN || m->ffn < 1 || m->ffn > INT32_MAX)
         return pare_fail(err, PARE_ERR_FORMAT, "%lld of %lld experts of %lld", (long long)m->top, (long long)m->experts, (long long)m->ffn);
-    PARE_TRY(pare_op_arity(g, node, 1, (int)(1 + 3 * m->experts), 1, err));
+    PARE_TRY(pare_op_arity(g, node, 1, first_bias(m) + (m->bias ? 3 : 0), 1, err));
     const int64_t in = pare_g_cols(g, node->in[0]);
     PARE_TRY(check_matrix(g, node, 0, m->experts, in, err));
     for (int e = 0; e < (int)m->experts; e++) {
@@ -35,6 +53,7 @@ static pare_status shape(pare_graph *g, pare_gnode *node, pare_err *err)
         PARE_TRY(check_matrix(g, node, 2 + 3 * e, m->ffn, in, err));
         PARE_TRY(check_matrix(g, node, 3 + 3 * e, in, m->ffn, err));
     }
+    if (m->bias) PARE_TRY(check_biases(g, node, in, err));
     st = pare_op_same_shape(g, node, err);
 out:
     return st;
@@ -57,6 +76,8 @@ static bool scratch(const pare_graph *g, const pare_gnode *node, int64_t rows, s
 typedef struct moe_run {
     const pare_moe *m;
     const pare_kernels *k;
+    const float *bias[3];                                 /* of router, gate and up in turns, down; or NULL */
+    int32_t expert;                                       /* at hand */
     int64_t n, in;
     float *scores, *gathered, *gate, *up, *down, *weight; /* weight [n][top] */
     int32_t *chosen, *rows;                               /* chosen [n][top] ascending by expert; rows [n] of the expert at hand */
@@ -68,6 +89,7 @@ static void choose(const moe_run *s, int64_t t)
     const pare_moe *m = s->m;
     float *score = s->scores + t * m->experts, *weight = s->weight + t * m->top;
     int32_t *chosen = s->chosen + t * m->top;
+    for (int64_t e = 0; e < m->experts && m->bias; e++) score[e] += s->bias[0][e];
     if (m->sigmoid)
         for (int64_t e = 0; e < m->experts; e++) score[e] = 1.0f / (1.0f + expf(-score[e]));
     else if (m->softmax_first)
@@ -101,14 +123,52 @@ static void choose_rows(const void *arg, int64_t row0, int64_t rows)
     for (int64_t t = row0; t < row0 + rows; t++) choose(arg, t);
 }
 
+static void add_biases(const void *arg, int64_t row0, int64_t rows)
+{
+    const moe_run *s = arg;
+    const int64_t ffn = s->m->ffn;
+    const float *bias = s->bias[1] + s->expert * 2 * ffn;
+    for (int64_t r = row0; r < row0 + rows; r++)
+        for (int64_t i = 0; i < ffn; i++) {
+            s->gate[r * ffn + i] += bias[2 * i];
+            s->up[r * ffn + i] += bias[2 * i + 1];
+        }
+}
+
+static void add_down_bias(const void *arg, int64_t row0, int64_t rows)
+{
+    const moe_run *s = arg;
+    const float *bias = s->bias[2] + s->expert * s->in;
+    for (int64_t r = row0; r < row0 + rows; r++) s->k->add_f32(s->down + r * s->in, s->down + r * s->in, bias, s->in);
+}
+
+static void gate_up_clamped(const void *arg, int64_t row0, int64_t rows)
+{
+    const moe_run *s = arg;
+    const int64_t n = rows * s->m->ffn;
+    const float limit = s->m->limit, alpha = s->m->alpha;
+    float *gate = s->gate + row0 * s->m->ffn;
+    const float *up = s->up + row0 * s->m->ffn;
+    for (int64_t i = 0; i < n; i++) gate[i] = (gate[i] < limit ? gate[i] : limit) * alpha;
+    s->k->activate(gate, gate, n, PARE_ACT_FN_SILU);
+    for (int64_t i = 0; i < n; i++) {
+        const float u = up[i] < -limit ? -limit : up[i] > limit ? limit : up[i];
+        gate[i] = (u + 1.0f) * (gate[i] / alpha);
+    }
+}
+
 static void gate_up(const void *arg, int64_t row0, int64_t rows)
 {
     const moe_run *s = arg;
+    if (s->m->limit > 0) {
+        gate_up_clamped(arg, row0, rows);
+        return;
+    }
     s->k->activate_mul(s->gate + row0 * s->m->ffn, s->gate + row0 * s->m->ffn, s->up + row0 * s->m->ffn, rows * s->m->ffn, s->m->act);
 }
 
 /* One expert over the tokens that chose it; its results are added to y. */
-static pare_status run_expert(pare_exec *x, const pare_gnode *node, const moe_run *s, int32_t expert, const float *in, float *y, pare_err *err)
+static pare_status run_expert(pare_exec *x, const pare_gnode *node, moe_run *s, int32_t expert, const float *in, float *y, pare_err *err)
 {
     const pare_moe *m = s->m;
     const int w0 = 1 + 3 * expert;
@@ -122,13 +182,16 @@ static pare_status run_expert(pare_exec *x, const pare_gnode *node, const moe_ru
                 s->rows[n++] = (int32_t)(t * m->top + i);
             }
     if (!n) goto out;
+    s->expert = expert;
     x->engine->observed = s->rows;
     x->engine->observed_top = m->top;
     PARE_TRY(pare_linear_forward(x->ctx, gate_up_w, 2, x->compute, n, s->gathered, s->in, (float *[]){ s->gate, s->up }, (int64_t[]){ m->ffn, m->ffn }, x->ws, err));
+    if (m->bias) PARE_TRY(pare_x_each(x, n, m->ffn, add_biases, s, err));
     PARE_TRY(pare_x_observe(x, node, w0, node->w[w0], n, s->gathered, s->gate, err));
     PARE_TRY(pare_x_observe(x, node, w0 + 1, node->w[w0 + 1], n, s->gathered, s->up, err));
     PARE_TRY(pare_x_each(x, n, m->ffn, gate_up, s, err));
     PARE_TRY(pare_linear_forward(x->ctx, &down, 1, x->compute, n, s->gate, m->ffn, (float *[]){ s->down }, &s->in, x->ws, err));
+    if (m->bias) PARE_TRY(pare_x_each(x, n, s->in, add_down_bias, s, err));
     PARE_TRY(pare_x_observe(x, node, w0 + 2, node->w[w0 + 2], n, s->gate, s->down, err));
     for (int64_t i = 0; i < n; i++) {
         float *to = y + s->rows[i] / m->top * s->in;
@@ -147,6 +210,7 @@ static pare_status forward(pare_exec *x, const pare_gnode *node, pare_err *err)
     float *y = pare_x_value(x, node->out[0]), *at = x->scratch;
     const pare_linear *router = pare_x_linear(x, node->w[0]);
     pare_status st;
+    for (int i = 0; i < 3 && m->bias; i++) s.bias[i] = pare_x_vector(x, node->w[first_bias(m) + i]);
     s.scores = at, at += s.n * m->experts;
     s.gathered = at, at += s.n * s.in;
     s.gate = at, at += s.n * m->ffn;

@@ -161,7 +161,10 @@ pare_gv pare_decoder_attend(pare_graph *g, const pare_decoder *d, const pare_gv 
         rope.heads = i == 0 ? d->heads : d->kv_heads;
         rotated[i] = pare_g_rope(g, qkv[i], &rope);
     }
-    return pare_g_attend(g, rotated, &a, s->out, d->hidden, s->out_bias);
+    if (!s->sink) return pare_g_attend(g, rotated, &a, s->out, d->hidden, s->out_bias);
+    const pare_gw sink = pare_g_vector(g, s->sink, d->heads);
+    a.sink = true;
+    return pare_g_linear(g, pare_g_attention(g, rotated[0], rotated[1], rotated[2], &a, &sink, 1), s->out, d->hidden, d->heads * d->dim, s->out_bias);
 }
 
 pare_gv pare_decoder_mlp(pare_graph *g, const pare_decoder *d, pare_gv x, const char *module, int64_t ffn, bool bias)

@@ -55,6 +55,7 @@ typedef struct pare_decoder_attention {
     float scale, softcap;   /* scale 0 = 1 / sqrt(dim) */
     const char *out;        /* dense layer after it: "model.layers.0.self_attn.o_proj" */
     bool out_bias;
+    const char *sink;       /* [heads], a score that takes part in the softmax and has no value; NULL = none */
 } pare_decoder_attention;
 pare_gv pare_decoder_attend(pare_graph *g, const pare_decoder *d, const pare_gv qkv[3], const pare_decoder_attention *a);
 /* down(act(gate x) * up x) of module.gate_proj, up_proj, down_proj */

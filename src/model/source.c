@@ -151,6 +151,49 @@ static pare_status own(pare_linear *l, void *memory)
     return PARE_OK;
 }
 
+typedef struct turn_job { const pare_gweight *w; const uint8_t *data; uint8_t *out; size_t size; } turn_job;
+
+enum { TURN_ROWS = 64 };
+
+/* out[r][c] = data[c][row0 + r * row_step] */
+static pare_status turn_rows(void *arg, int64_t i, int worker, pare_err *err)
+{
+    const turn_job *j = arg;
+    const int64_t cols = j->w->shape[1], end = (i + 1) * TURN_ROWS < j->w->shape[0] ? (i + 1) * TURN_ROWS : j->w->shape[0];
+    (void)worker, (void)err;
+    for (int64_t c = 0; c < cols; c++) {
+        const uint8_t *from = j->data + (size_t)(c * j->w->of_rows + j->w->row0) * j->size;
+        for (int64_t r = i * TURN_ROWS; r < end; r++) memcpy(j->out + (size_t)(r * cols + c) * j->size, from + (size_t)(r * j->w->row_step) * j->size, j->size);
+    }
+    return PARE_OK;
+}
+
+/* Rows that take turns with others' in a transposed tensor: an owned copy, cast when it must be. */
+static pare_status turned_linear(source *s, pare_ctx *ctx, const pare_gweight *w, const pare_weight *x, pare_dtype dtype, pare_linear *out, pare_err *err)
+{
+    const int64_t rows = w->shape[0], cols = w->shape[1];
+    turn_job j = { .w = w, .size = pare_dtype_bytes(x->dtype, 1) };
+    uint8_t *cast = NULL;
+    pare_status st;
+    PARE_TRY(pare_store_data(s->weights->store, x->tensor, &j.data, err));
+    j.data += (size_t)(w->of_index * cols * w->of_rows) * j.size;
+    if (!(j.out = pare_alloc_aligned(64, (size_t)(rows * cols) * j.size + 64))) PARE_FAIL(err, PARE_ERR_MEMORY, "%s: no memory for its rows", w->name);
+    PARE_TRY(pare_parallel(ctx, (rows + TURN_ROWS - 1) / TURN_ROWS, turn_rows, &j, err));
+    pare_weights_release(s->weights, index_of(s, x));
+    if (dtype != x->dtype) {
+        if (!(cast = pare_alloc_aligned(64, pare_dtype_bytes(dtype, (uint64_t)(rows * cols)) + 64))) PARE_FAIL(err, PARE_ERR_MEMORY, "%s: no memory for its rows", w->name);
+        PARE_TRY(pare_convert(cast, dtype, j.out, x->dtype, rows * cols, true, err));
+        pare_dealloc_aligned(j.out);
+        j.out = cast, cast = NULL;
+    }
+    PARE_TRY(pare_linear_float(out, dtype, rows, cols, j.out, err));
+    return own(out, j.out);
+out:
+    pare_dealloc_aligned(j.out);
+    pare_dealloc_aligned(cast);
+    return st;
+}
+
 static pare_status float_linear(source *s, pare_ctx *ctx, const pare_gweight *w, const pare_weight *x, pare_linear *out, pare_err *err)
 {
     pare_status st;
@@ -160,6 +203,7 @@ static pare_status float_linear(source *s, pare_ctx *ctx, const pare_gweight *w,
     const bool kernel_dtype = x->dtype == PARE_F32 || x->dtype == PARE_F16 || x->dtype == PARE_BF16;
     const pare_dtype dtype = s->dtype != PARE_DTYPE_NONE ? s->dtype : kernel_dtype ? x->dtype : PARE_F32;
     PARE_TRY(pare_weights_prepare(s->weights, i, err));
+    if (w->row_step > 1) return turned_linear(s, ctx, w, x, dtype, out, err);
     if (dtype == x->dtype) {
         PARE_TRY(pare_store_data(s->weights->store, x->tensor, &data, err));
         data += pare_dtype_bytes(dtype, (uint64_t)row0 * (uint64_t)(w->transposed ? rows : cols));

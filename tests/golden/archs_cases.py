@@ -147,6 +147,13 @@ case("qwen3_moe", X, vocab_size=101, hidden_size=48, intermediate_size=88, moe_i
      tie_word_embeddings=False, **IDS, alter={"norm_topk_prob": False})
 case("qwen3_moe_raw", X, "qwen3_moe", norm_topk_prob=False)
 case("qwen3_moe_sparse", X, "qwen3_moe", num_hidden_layers=4, decoder_sparse_step=2, mlp_only_layers=[3], old=True)
+X = "GptOssForCausalLM"
+case("gpt_oss", X, vocab_size=101, hidden_size=64, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
+     max_position_embeddings=128, num_local_experts=6, num_experts_per_tok=2, sliding_window=8, tie_word_embeddings=False, **IDS,
+     rope_parameters=rope("yarn", factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False, original_max_position_embeddings=32), attn="eager",
+     alter={"num_experts_per_tok": 3})
+case("gpt_oss_switches", X, "gpt_oss", attention_bias=False, swiglu_limit=0.5, swiglu_alpha=1.2, rope_parameters=rope(theta=9000.0),
+     layer_types=["full_attention", "sliding_attention", "sliding_attention"], attn="eager")
 X = "OlmoeForCausalLM"
 case("olmoe", X, vocab_size=101, hidden_size=64, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4,
      max_position_embeddings=128, num_experts=6, num_experts_per_tok=2, tie_word_embeddings=False, **IDS, alter={"norm_topk_prob": True})
