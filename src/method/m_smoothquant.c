@@ -6,8 +6,9 @@
  *   s_j = max|x_j|^a / max|w_j|^(1-a)       j input channel; max over all tokens; over all rows of all layers that read x
  *
  * alpha=A uses one a everywhere; alpha=auto tries 0.05, 0.10 ... 0.95 and none at all, and takes what gives the least error of the outputs with both sides
- * rounded, on sample rows: sum_i |Q(W_i diag(s)) Q(x / s) - W_i x|^2 / |W_i x|^2; a gain of less than LEAST_GAIN of it is chance, and left alone (the KL
- * divergence of whole models is lower so). The paper scales what norms make; here everything that can be (graph/fold.h), with the same formula.
+ * rounded, on sample rows: sum_i |Q(W_i diag(s)) Q(x / s) - W_i x|^2 / |W_i x|^2; a gain of less than 2 % of it, or of 5 % where one layer alone reads x, is
+ * chance, and left alone (the KL divergence of whole models is lower so). The paper scales what norms make; here everything that can be (graph/fold.h), with
+ * the same formula.
  *
  * The layers themselves are rounded to nearest.
  */
@@ -18,7 +19,7 @@
 #include "method/act_range.h"
 #include "method/weigh.h"
 
-static const double LEAST_GAIN = 0.05;
+static const double LEAST_GAIN_ALONE = 0.05, LEAST_GAIN_SHARED = 0.02;
 
 static const pare_option options[] = {
     {"alpha", PARE_OPT_TEXT, NULL, "auto", "how much of the difficulty goes to the weights: 0 ... 1, or auto = searched for each input"},
@@ -183,7 +184,7 @@ static pare_status search(const smooth *z, float *scale, char note[200], pare_er
         best = loss, at = i;
         memcpy(scale, z->s, (size_t)j->cols * sizeof *scale);
     }
-    if (at && best > (1 - LEAST_GAIN) * plain) {
+    if (at && best > (1 - (j->n > 1 ? LEAST_GAIN_SHARED : LEAST_GAIN_ALONE)) * plain) {
         pare_print(note, 200, "not smoothed: the best alpha, %.2f, would leave %.3g of the error", at / 20.0, best / plain);
         for (int64_t c = 0; c < j->cols; c++) scale[c] = 1;
     } else if (!at) pare_print(note, 200, "smoothing does not make the error smaller");
