@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pare estimate MODEL: bytes in each storage choice, before anything is downloaded or written. */
 #include <stdio.h>
+#include <string.h>
 
 #include "job.h"
 
@@ -43,8 +44,8 @@ static bool read_dtype(const cli *c, const char *flag, pare_dtype *out) {
     if (!text) return true;
     *out = pare_dtype_parse(text);
     const pare_dtype_info *info = pare_dtype_get_info(*out);
-    if (info && info->kind == PARE_KIND_FLOAT) return true;
-    cli_usage(c, "--%s: '%s' is not a float format", flag, text);
+    if (info && (info->kind == PARE_KIND_FLOAT || strcmp(flag, "kv-dtype") == 0)) return true;
+    cli_usage(c, "--%s: '%s' is not a format that it can have", flag, text);
     return false;
 }
 
@@ -54,7 +55,7 @@ static int run(cli *c) {
     char *path = NULL;
     int code;
     if (!cli_int(c, "ctx", 1, INT64_C(1) << 40, &o.ctx_tokens) || !cli_int(c, "group-size", 1, INT64_C(1) << 40, &o.group_size)) return 2;
-    if (!read_dtype(c, "dtype", &o.dtype) || !read_dtype(c, "scale-dtype", &o.scale_dtype)) return 2;
+    if (!read_dtype(c, "dtype", &o.dtype) || !read_dtype(c, "scale-dtype", &o.scale_dtype) || !read_dtype(c, "kv-dtype", &o.kv_dtype)) return 2;
     o.n_ignore = cli_list(c, "ignore", &o.ignore);
     /* a Hub id becomes its folder; anything else ("7B") goes on as it is */
     if (pare_find_model(c->argv[0], c->hub_cache, &path, NULL) != PARE_OK) path = NULL;
@@ -69,6 +70,7 @@ static int run(cli *c) {
 
 static const cli_flag flags[] = {
     {"ctx", 0, "N", "add the KV cache for N tokens", false},
+    {"kv-dtype", 0, "T", "the KV cache in f32, f16, bf16, i8 or fp8 (default 16 bits)", false},
     {"train", 0, NULL, "add gradients and AdamW states", false},
     {"group-size", 'g', "N", "one scale for N weights (default: one an output channel)", false},
     {"dtype", 0, "T", "float format of what is not quantized (default f16)", false},

@@ -407,6 +407,7 @@ typedef struct pare_estimate_options {
     const char *format;      /**< layout whose extra tensors count ("quanto": two f32 scalars a layer); NULL = none */
     const char *const *ignore; /**< patterns of layers that stay in float */
     size_t n_ignore;
+    pare_dtype kv_dtype;     /**< of the KV cache: f32, f16, bf16, i8 (and an f32 scale a head and position) or f8_e4m3fn; NONE = 16 bits */
 } pare_estimate_options;
 /** MODEL: checkpoint, a config.json, or a count such as "7B". One row a storage choice: storage, weights, scales, rest, total (bytes). */
 PARE_API pare_status pare_estimate(pare_ctx *ctx, const char *model, const pare_estimate_options *options, pare_table **out, pare_err *err);

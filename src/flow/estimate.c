@@ -183,10 +183,14 @@ static pare_status extra_rows(pare_table *t, const estimate_sums *s, const pare_
     pare_status st;
     if (o->ctx_tokens > 0) {
         const pare_cache_shape *c = &s->cache;
-        char name[48];
+        char name[64];
+        const pare_dtype kv = o->kv_dtype != PARE_DTYPE_NONE ? o->kv_dtype : PARE_F16;
+        const double rows = 2.0 * (double)c->layers * (double)c->kv_heads * (double)o->ctx_tokens;
+        if (kv != PARE_F32 && kv != PARE_F16 && kv != PARE_BF16 && kv != PARE_I8 && kv != PARE_F8_E4M3FN)
+            return pare_fail(err, PARE_ERR_USAGE, "a KV cache is f32, f16, bf16, i8 or f8_e4m3fn, not %s", pare_dtype_get_info(kv)->name);
         if (c->layers == 0) return pare_fail(err, PARE_ERR_UNSUPPORTED, "%s: the shape of its KV cache is not known", model);
-        pare_print(name, sizeof name, "KV cache, %lld tokens, 16-bit", (long long)o->ctx_tokens);
-        st = add_row(t, name, 0, 0, 2.0 * (double)c->layers * (double)c->kv_heads * (double)c->head_dim * 2.0 * (double)o->ctx_tokens, err);
+        pare_print(name, sizeof name, "KV cache, %lld tokens, %s", (long long)o->ctx_tokens, o->kv_dtype == PARE_DTYPE_NONE ? "16-bit" : pare_dtype_get_info(kv)->name);
+        st = add_row(t, name, 0, kv == PARE_I8 ? rows * sizeof(float) : 0, rows * (double)c->head_dim * size_of(kv), err);
         if (st != PARE_OK) return st;
     }
     if (!o->train) return PARE_OK;

@@ -336,7 +336,7 @@ pare_status pare_engine_sliced(const pare_exec *x, pare_gw w, int64_t n, const f
         pare_gweight part = whole->from;
         part.shape[0] = rows - first < whole->slice_rows ? rows - first : whole->slice_rows;
         part.of_rows = part.of_rows > 0 ? part.of_rows : rows;
-        part.row0 += first;
+        part.row0 += first * (part.row_step > 1 ? part.row_step : 1);
         if ((st = e->source.linear(e->source.user, e->ctx, &part, &slice, err)) != PARE_OK) break;
         st = pare_linear_forward(e->ctx, &at, 1, e->options.compute, n, in, part.shape[1], (float *[]){ y + first }, &rows, x->ws, err);
         pare_linear_clear(&slice);

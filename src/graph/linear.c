@@ -60,7 +60,7 @@ pare_status pare_workspace_need(pare_workspace *ws, size_t bytes, void **out, pa
 void pare_workspace_clear(pare_workspace *ws)
 {
     pare_dealloc_aligned(ws->at);
-    *ws = (pare_workspace){ 0 };
+    *ws = (pare_workspace){ .split = ws->split };
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- shapes */

@@ -67,7 +67,11 @@ pare_status pare_act_simulate(pare_ctx *ctx, const pare_act_sim *a, int64_t n, i
 void pare_linear_clear(pare_linear *l);
 
 /* Memory that kernels work in; grows, is reused, belongs to the engine. */
-typedef struct pare_workspace { void *at; size_t bytes; } pare_workspace;
+typedef struct pare_workspace {
+    void *at;
+    size_t bytes;
+    bool split; /* walks: in exact mode many tokens meet float weights by bf16 pieces, where the level does: numbers of 16 bits of mantissa, sums in f32 */
+} pare_workspace;
 pare_status pare_workspace_need(pare_workspace *ws, size_t bytes, void **out, pare_err *err); /* 64-aligned; earlier contents are lost */
 void pare_workspace_clear(pare_workspace *ws);
 
@@ -80,11 +84,7 @@ void pare_workspace_clear(pare_workspace *ws);
 #define PARE_MATVEC_MAX 8
 pare_status pare_linear_forward(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x,
                                 int64_t x_stride, float *const *y, const int64_t *y_stride, pare_workspace *ws, pare_err *err);
-/*
- * For walks, beside the modes of pare_compute: as exact, but many tokens meet float weights by bf16 pieces (pare_product.split) where the level does:
- * numbers have 16 bits of mantissa, sums are f32. In linear_split.c; called by forward().
- */
-#define PARE_COMPUTE_SPLIT ((pare_compute)3)
+/* Can, and does so, what pare_workspace.split says. In linear_split.c; called by forward(). */
 bool pare_linear_can_split(const pare_ctx *ctx, const pare_linear *l, int64_t n);
 pare_status pare_linear_split(pare_ctx *ctx, const pare_linear *l, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride, pare_err *err);
 /* The second path, in gemm.c; called by the first. Same arguments (perm and activations are its own business). */

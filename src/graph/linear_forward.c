@@ -270,9 +270,8 @@ static pare_status simulated_forward(pare_ctx *ctx, const pare_linear *const *w,
 pare_status pare_linear_forward(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x, int64_t x_stride,
                                 float *const *y, const int64_t *y_stride, pare_workspace *ws, pare_err *err)
 {
-    const bool split = mode == PARE_COMPUTE_SPLIT;
+    const bool split = ws->split && mode == PARE_COMPUTE_EXACT;
     if (n <= 0) return PARE_OK;
-    if (split) mode = PARE_COMPUTE_EXACT;
     for (int i = 1; i < count; i++)
         if (w[i]->w.cols != w[0]->w.cols)
             return pare_fail(err, PARE_ERR_USAGE, "layers of %lld and %lld columns share an input", (long long)w[0]->w.cols, (long long)w[i]->w.cols);

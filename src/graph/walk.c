@@ -285,8 +285,8 @@ static pare_status start(pare_walk *w, pare_ctx *ctx, pare_graph *graph, const p
     if (st != PARE_OK) return st;
     w->ctx = ctx;
     if (w->options.split && w->options.compute == PARE_COMPUTE_EXACT) {
-        w->engine->x.compute = PARE_COMPUTE_SPLIT;
-        if (w->engine->encoder) w->engine->encoder->x.compute = PARE_COMPUTE_SPLIT;
+        w->engine->ws.split = true;
+        if (w->engine->encoder) w->engine->encoder->ws.split = true;
     }
     if (w->engine->encoder) w->graphs[w->n_graphs++] = (walk_graph){ .e = w->engine->encoder, .g = w->engine->encoder->graph };
     w->graphs[w->n_graphs++] = (walk_graph){ .e = w->engine, .g = w->engine->graph };

@@ -26,6 +26,11 @@ same "$(grep '"total"' seven.json | tr -dc '0-9\n' | tr '\n' ' ')" "28000000000 
 "$PARE" estimate 7B --train --json | grep -q '84000000000' || fail "training: gradients, AdamW (56 GB extra) and weights"
 # KV cache of the demo model: 2 (k, v) x 4 layers x 2 heads x 64 x 2 bytes x 512
 "$PARE" estimate "$DEMO" --ctx 512 --json | grep -q '"total": 1048576' || fail "KV cache"
+"$PARE" estimate "$DEMO" --ctx 512 --kv-dtype f32 --json | grep -q '"total": 2097152' || fail "KV cache in f32"
+"$PARE" estimate "$DEMO" --ctx 512 --kv-dtype fp8 --json | grep -q '"total": 524288' || fail "KV cache in fp8"
+"$PARE" estimate "$DEMO" --ctx 512 --kv-dtype i8 | grep -q 'KV cache, 512 tokens, i8' || fail "KV cache in int8"
+"$PARE" estimate "$DEMO" --ctx 512 --kv-dtype f64 >out 2>&1 && fail "KV cache in f64"
+grep -q 'a KV cache is f32' out || fail "KV cache in f64: $(cat out)"
 
 printf '{"model_type": "nothing"}' >config.json
 expect_error 1 "model_type 'nothing'" "$PARE" estimate config.json

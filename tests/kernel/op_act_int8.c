@@ -28,7 +28,7 @@ void check_act_int8(const pare_kernels *ref, const pare_kernels *k)
                 if (!finite) assert_true(isnan(sb[g]));
                 else assert_true(sb[g] == (fixed > 0 ? fixed : most < 0x1p-100f ? 0.0f : most / 127.0f));
                 for (int64_t i = g * block; i < end; i++)
-                    assert_true(b[i] == (!finite || sb[g] == 0.0f ? 0.0f : fminf(fmaxf(rintf(x[i] / sb[g]), -127.0f), 127.0f)));
+                    assert_true(b[i] == (!finite || sb[g] == 0.0f ? 0.0f : fminf(fmaxf(rintf(x[i] / sb[g]), fixed > 0 ? -128.0f : -127.0f), 127.0f)));
             }
         }
 }

@@ -5,6 +5,7 @@
 
 void PARE_REF(act_int8)(const float *x, int64_t cols, int64_t block, float fixed, int8_t *q, float *scale)
 {
+    const float least = fixed > 0 ? -128.0f : -127.0f;
     for (int64_t c = 0; c < cols; c += block) {
         const int64_t n = cols - c < block ? cols - c : block;
         uint32_t most = 0;
@@ -21,7 +22,7 @@ void PARE_REF(act_int8)(const float *x, int64_t cols, int64_t block, float fixed
         }
         for (int64_t i = 0; i < n; i++) {
             float v = rintf(x[c + i] / s);
-            v = v < -127.0f ? -127.0f : v;
+            v = v < least ? least : v;
             q[c + i] = (int8_t)(v > 127.0f ? 127.0f : v);
         }
     }

@@ -36,7 +36,7 @@ void pare_act_int8_avx512(const float *x, int64_t cols, int64_t block, float fix
             memset(q + c, 0, (size_t)n);
             continue;
         }
-        const __m512 by = _mm512_set1_ps(s), top = _mm512_set1_ps(127.0f), low = _mm512_set1_ps(-127.0f);
+        const __m512 by = _mm512_set1_ps(s), top = _mm512_set1_ps(127.0f), low = _mm512_set1_ps(fixed > 0 ? -128.0f : -127.0f);
         for (int64_t i = 0; i < n; i += 16) {
             const __m512 v = _mm512_min_ps(_mm512_max_ps(_mm512_div_ps(load(x + c + i, n - i), by), low), top);
             const __m128i codes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)); /* rounds to even; the ends are whole, so cutting first is the same */

@@ -5,8 +5,8 @@
  *
  *   f32    2 loads + 6 broadcasts + 12 fma                      a word: 192 operations on the two fma ports in 6 cycles
  *   int16  2 loads + 6 broadcasts + 12 pmaddwd + 12 paddd       a word: 384 in 6 cycles, exact
- *   bytes  2 loads + 6 broadcasts + 12 pmaddubsw + 12 paddw     a word: 768 in 6 cycles; codes below 2^bits, |q| <= 127: a pair is at
- *          most 2 * 127 * (2^bits - 1), so int16 holds 8 (4 bits), 16 (3) or 32 (2) of them before they are widened
+ *   bytes  2 loads + 6 broadcasts + 12 pmaddubsw + 12 paddw     a word: 768 in 6 cycles; codes below 2^bits, |q| <= 128: a pair is at
+ *          most 2 * 128 * (2^bits - 1), so int16 holds 8 (4 bits), 16 (3) or 32 (2) of them before they are widened
  */
 #include <immintrin.h>
 #include "kernel/variants.h"

@@ -72,7 +72,7 @@ FLOAT_TILE(tile_bf16, mul_add_bf16)
 /* ---------------------------------------------------------------------------------------------------------------- bytes */
 
 /*
- * A segment's sums begin with what zero points take off, -z * (sum of q), where that sum fits into 16 bits: 64 words of at most 4 * 127. One
+ * A segment's sums begin with what zero points take off, -z * (sum of q), where that sum fits into 16 bits: 64 words of four, -32768 at least. One
  * vpdpwssd for each, the upper half of its words 0.
  */
 INLINE bool zeros_first(const pare_gemm_tile *t, int s)

@@ -183,7 +183,8 @@ static void seen(const how *h, pare_compute mode, const pare_linear *l, const fl
         const float scale = h->act == PARE_ACT_STATIC_TENSOR ? l->act_scale : (float)most / 127.0f;
         for (int64_t c = b; c < end && scale > 0; c++) {
             const float r = rintf((float)out[c] / scale);
-            out[c] = (double)(r > 127 ? 127 : r < -127 ? -127 : r) * scale;
+            const double least = h->act == PARE_ACT_STATIC_TENSOR ? -128 : -127;
+            out[c] = (double)(r > 127 ? 127 : r < least ? least : r) * scale;
         }
     }
     if (h->kind == PARE_W_BF16 && mode != PARE_COMPUTE_EXACT)

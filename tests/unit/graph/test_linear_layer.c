@@ -350,7 +350,7 @@ static void int8_activations(void **unused)
         forward(ctx, &l, PARE_COMPUTE_EXACT, 1, x, y);
         for (int r = 0; r < ROWS; r++) {
             int64_t sum = 0;
-            for (int c = 0; c < COLS; c++) sum += (q->codes[r * COLS + c] - 128) * (int64_t)fminf(fmaxf(rintf(x[c] / scale), -127), 127);
+            for (int c = 0; c < COLS; c++) sum += (q->codes[r * COLS + c] - 128) * (int64_t)fminf(fmaxf(rintf(x[c] / scale), fixed ? -128 : -127), 127);
             assert_true(fabs((double)y[r] - (double)sum * (double)scale * (double)q->scales[r]) <= 1e-6 * fabs((double)y[r]) + 1e-4);
         }
     }
