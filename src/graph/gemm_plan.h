@@ -14,6 +14,7 @@
 #include "graph/linear.h"
 
 enum {
+    PARE_GEMM_WIDE_WORDS = 64,   /* of a block, wide forms: several segments at most so many, so that tiles, tokens and sums share the first cache */
     PARE_GEMM_CHUNK = 576,                                     /* tokens that are packed at a time: whole groups of every form */
     PARE_GEMM_MAX_COLS = 1 << 26                               /* columns and padded words stay below 2^31 */
 };

@@ -57,6 +57,7 @@ static int64_t min_i64(int64_t a, int64_t b)
 void pare_gemm_x_cut(pare_gemm_x *x)
 {
     const int per = columns_per_word(x->form);
+    const int32_t most = x->wide ? PARE_GEMM_WIDE_WORDS : PARE_GEMM_WORDS;
     pare_gemm_block b = { 0 };
     x->segments = x->blocks = x->words = x->x_words = 0;
     x->act_blocks = (x->cols + x->act_block - 1) / (x->act_block ? x->act_block : 1);
@@ -67,7 +68,7 @@ void pare_gemm_x_cut(pare_gemm_x *x)
             if (x->group) end = min_i64(end, (c / x->group + 1) * x->group);
         }
         const int32_t words = (int32_t)((end - c + per - 1) / per), x_words = x->wide ? (words + PARE_GEMM_STEP - 1) / PARE_GEMM_STEP * PARE_GEMM_STEP : words;
-        if (b.x_words + x_words > PARE_GEMM_WORDS) {
+        if (b.segments && b.x_words + x_words > most) {
             if (x->block) x->block[x->blocks] = b;
             x->blocks++;
             b = (pare_gemm_block){ .seg0 = (int32_t)x->segments, .word0 = (int32_t)x->words, .x_word0 = (int32_t)x->x_words, .col0 = (int32_t)c };
