@@ -77,8 +77,9 @@ typedef struct work {
     int64_t block, lo, hi;          /* at hand: first key of the block; keys of it that some row sees lie in lo .. hi */
     int64_t chunk, c_lo, c_hi;      /* first key of the chunk; of the chunk the same */
     float *p;                       /* [rows_most][KEYS] of s: the chunk's */
-    const float *k_at, *v_at;       /* where scores and values read the chunk */
-    int64_t k_panel, v_stride;      /* floats from panel to panel, value to value */
+    const void *k_at, *v_at;        /* where scores and values read the chunk, as what */
+    pare_dtype read;                /* f32; f16 when few rows read the cache itself: of one tile, so that nothing is converted twice */
+    int64_t k_panel, v_stride;      /* elements from panel to panel, value to value */
 } work;
 
 static inline int64_t size_of(pare_dtype dtype) { return dtype == PARE_F32 ? 4 : dtype == PARE_F16 || dtype == PARE_BF16 ? 2 : 1; }
@@ -193,7 +194,8 @@ static void chunk_keys(work *w)
 {
     const pare_attend *a = w->a;
     w->k_at = w->k, w->k_panel = (a->k_panels ? a->dim : w->dim) * PANEL;
-    if (a->k_panels && a->dtype == PARE_F32) w->k_at = (const float *)a->k + w->chunk * a->dim;
+    if (w->read == PARE_F16) w->k_at = (const uint16_t *)a->k + w->chunk * a->dim;
+    else if (a->k_panels && a->dtype == PARE_F32) w->k_at = (const float *)a->k + w->chunk * a->dim;
 #define CALL_LOAD(dtype) load_panels(w, dtype)
 #define CALL_PACK(dtype) pack_keys(w, dtype)
     else if (a->k_panels) BY_DTYPE(a->dtype, CALL_LOAD);
@@ -206,7 +208,8 @@ static void chunk_values(work *w)
 {
     const pare_attend *a = w->a;
     w->v_at = w->v, w->v_stride = w->v_dim;
-    if (a->dtype == PARE_F32 && v_whole(w)) w->v_at = (const float *)a->v + w->chunk * a->v_stride, w->v_stride = a->v_stride;
+    if (w->read == PARE_F16) w->v_at = (const uint16_t *)a->v + w->chunk * a->v_stride, w->v_stride = a->v_stride;
+    else if (a->dtype == PARE_F32 && v_whole(w)) w->v_at = (const float *)a->v + w->chunk * a->v_stride, w->v_stride = a->v_stride;
 #define CALL_VALUES(dtype) load_values(w, dtype)
     else BY_DTYPE(a->dtype, CALL_VALUES);
 }
@@ -243,17 +246,19 @@ INLINE int tile_rows(int64_t left)
  * rows x vectors of scores from key j of the chunk on, which begins a panel: s[i][j ...] = <q_i, k> over dim. Meanwhile the same keys of the
  * next chunk are asked for, `asks` bytes a step.
  */
-INLINE void tile_scores(const work *w, int64_t r, int rows, int64_t j, int vectors, int64_t asks)
+INLINE void tile_scores(const work *w, int64_t r, int rows, int64_t j, int vectors, int64_t asks, pare_dtype read)
 {
     vec acc[12][4], k[4];
     const int64_t dim = w->a->dim;
-    const float *q = w->q + r * dim, *at = w->k_at + j / PANEL * w->k_panel;
+    const float *q = w->q + r * dim;
+    const int64_t at = j / PANEL * w->k_panel, panel = w->k_panel;
+    const void *keys = w->k_at;
     uintptr_t next = (uintptr_t)w->a->k + (uintptr_t)((w->chunk + w->keys + j) * dim * size_of(w->a->dtype));
     for (int i = 0; i < rows; i++)
         for (int x = 0; x < vectors; x++) acc[i][x] = v_set1(0.0f);
     for (int64_t d = 0; d < dim; d++, next += (uintptr_t)asks) {
         ask(next, asks);
-        for (int x = 0; x < vectors; x++) k[x] = v_load(at + x / IN_PANEL * w->k_panel + d * PANEL + x % IN_PANEL * W);
+        for (int x = 0; x < vectors; x++) k[x] = v_get(keys, at + x / IN_PANEL * panel + d * PANEL + x % IN_PANEL * W, read);
         for (int i = 0; i < rows; i++) {
             const vec y = v_set1(q[d * rows + i]);
             for (int x = 0; x < vectors; x++) acc[i][x] = v_fma(y, k[x], acc[i][x]);
@@ -266,21 +271,21 @@ INLINE void tile_scores(const work *w, int64_t r, int rows, int64_t j, int vecto
 /* Enough sums beside each other to hide how long one takes, and no more than there are registers. */
 INLINE int vectors_for(int rows) { return rows <= (MR > 6 ? 6 : 3) ? 4 : 2; }
 
-INLINE void rows_scores(const work *w, int64_t r, int rows)
+INLINE void rows_scores(const work *w, int64_t r, int rows, pare_dtype read)
 {
     const int vectors = vectors_for(rows);
     const int64_t asks = w->few && w->a->k_panels && r == 0 && w->chunk + w->keys < w->a->keys ? W * size_of(w->a->dtype) : 0; /* a vector */
     int64_t lo, hi, j;
     seen(w, r, rows, w->chunk, w->keys, &lo, &hi);
-    for (j = lo / PANEL * PANEL; j + (vectors - IN_PANEL) * W < hi; j += vectors * W) tile_scores(w, r, rows, j, vectors, vectors * asks);
-    for (; j < hi; j += PANEL) tile_scores(w, r, rows, j, IN_PANEL, IN_PANEL * asks);
+    for (j = lo / PANEL * PANEL; j + (vectors - IN_PANEL) * W < hi; j += vectors * W) tile_scores(w, r, rows, j, vectors, vectors * asks, read);
+    for (; j < hi; j += PANEL) tile_scores(w, r, rows, j, IN_PANEL, IN_PANEL * asks, read);
 }
 
-static void scores(const work *w)
+INLINE void scores(const work *w, pare_dtype read)
 {
     for (int64_t r = 0, n; r < w->rows; r += n) {
         n = tile_rows(w->rows - r);
-#define STEP(n) rows_scores(w, r, n)
+#define STEP(n) rows_scores(w, r, n, read)
         BY_ROWS(n, STEP);
 #undef STEP
     }
@@ -365,11 +370,13 @@ static void row_softmax(work *w, int64_t r)
 /* ------------------------------------------------------------------------------------------------------------------ p v */
 
 /* rows x vectors of out from column c on; the last vector may be a part. The same columns of the next chunk are asked for meanwhile. */
-INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t hi, int64_t c, int vectors, int64_t asks)
+INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t hi, int64_t c, int vectors, int64_t asks, pare_dtype read)
 {
     const int64_t left = w->a->v_dim - c - (vectors - 1) * W, size = size_of(w->a->dtype);
     const vmask part = v_mask(left < W ? left : W);
     const float *p = w->p + r * KEYS;
+    const void *from = w->v_at;
+    const int64_t stride = w->v_stride;
     uintptr_t next = (uintptr_t)w->a->v + (uintptr_t)(((w->chunk + w->keys + lo) * w->a->v_stride + c) * size);
     vec acc[12][4], y[4];
     for (int i = 0; i < rows; i++) {
@@ -382,11 +389,11 @@ INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t 
         if (rows <= 3) { /* the order that needs fewer registers */
             for (int i = 0; i < rows; i++) y[i] = v_set1(p[i * KEYS + j]);
             for (int x = 0; x < vectors; x++) {
-                const vec v = v_load(w->v_at + j * w->v_stride + c + x * W);
+                const vec v = v_get(from, j * stride + c + x * W, read);
                 for (int i = 0; i < rows; i++) acc[i][x] = v_fma(y[i], v, acc[i][x]);
             }
         } else {
-            for (int x = 0; x < vectors; x++) y[x] = v_load(w->v_at + j * w->v_stride + c + x * W);
+            for (int x = 0; x < vectors; x++) y[x] = v_get(from, j * stride + c + x * W, read);
             for (int i = 0; i < rows; i++) {
                 const vec q = v_set1(p[i * KEYS + j]);
                 for (int x = 0; x < vectors; x++) acc[i][x] = v_fma(q, y[x], acc[i][x]);
@@ -399,31 +406,36 @@ INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t 
     }
 }
 
-INLINE void rows_values(const work *w, int64_t r, int rows)
+INLINE void rows_values(const work *w, int64_t r, int rows, pare_dtype read)
 {
     const int vectors = vectors_for(rows);
     const int64_t asks = w->few && r == 0 && w->chunk + w->keys < w->a->keys ? W * size_of(w->a->dtype) : 0; /* a vector */
     int64_t lo, hi, c = 0;
     seen(w, r, rows, w->chunk, w->keys, &lo, &hi);
     if (lo >= hi) return; /* keep is 1 for all of them, or waits */
-    for (; c + (vectors - 1) * W < w->a->v_dim; c += vectors * W) tile_values(w, r, rows, lo, hi, c, vectors, vectors * asks);
+    for (; c + (vectors - 1) * W < w->a->v_dim; c += vectors * W) tile_values(w, r, rows, lo, hi, c, vectors, vectors * asks, read);
     if (vectors > 2)
-        for (; c + W < w->a->v_dim; c += 2 * W) tile_values(w, r, rows, lo, hi, c, 2, 2 * asks);
-    for (; c < w->a->v_dim; c += W) tile_values(w, r, rows, lo, hi, c, 1, asks);
+        for (; c + W < w->a->v_dim; c += 2 * W) tile_values(w, r, rows, lo, hi, c, 2, 2 * asks, read);
+    for (; c < w->a->v_dim; c += W) tile_values(w, r, rows, lo, hi, c, 1, asks, read);
     for (int i = 0; i < rows; i++) w->keep[r + i] = 1.0f;
 }
 
-static void values(const work *w)
+INLINE void values(const work *w, pare_dtype read)
 {
     for (int64_t r = 0, n; r < w->rows; r += n) {
         n = tile_rows(w->rows - r);
-#define STEP(n) rows_values(w, r, n)
+#define STEP(n) rows_values(w, r, n, read)
         BY_ROWS(n, STEP);
 #undef STEP
     }
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ a block */
+
+static void scores_f16(const work *w) { scores(w, PARE_F16); }
+static void scores_f32(const work *w) { scores(w, PARE_F32); }
+static void values_f16(const work *w) { values(w, PARE_F16); }
+static void values_f32(const work *w) { values(w, PARE_F32); }
 
 /* Chunk c of the block; false when nobody sees it. */
 static bool chunk_begin(work *w, int64_t c)
@@ -438,17 +450,20 @@ static bool chunk_begin(work *w, int64_t c)
 
 static void one_block(work *w)
 {
+    w->read = w->few && w->a->dtype == PARE_F16 && w->a->k_panels && v_whole(w) && w->rows <= MR ? PARE_F16 : PARE_F32;
     seen(w, 0, w->rows, w->block, w->keys * w->chunks, &w->lo, &w->hi);
     for (int64_t c = 0; c < w->chunks; c++)
         if (chunk_begin(w, c)) {
             chunk_keys(w);
-            scores(w);
+            if (w->read == PARE_F16) scores_f16(w);
+            else scores_f32(w);
         }
     for (int64_t r = 0; r < w->rows; r++) row_softmax(w, r);
     for (int64_t c = 0; c < w->chunks; c++)
         if (chunk_begin(w, c)) {
             chunk_values(w);
-            values(w);
+            if (w->read == PARE_F16) values_f16(w);
+            else values_f32(w);
         }
 }
 
