@@ -49,7 +49,7 @@ for s in $schemes; do
             awk -v s="$s" -v m=$mode -v t="$t" -v d="$(value "$dir/bench.json" decode_tokens_per_s)" -v b="$(value "$dir/bench.json" bytes_per_token)" \
                 -v r="$(pair "$dir/bench.json" read_bandwidth_bytes_per_s $line)" -v p="$(value "$dir/bench.json" prefill_tokens_per_s)" -v w=$weights \
                 -v k="$(pair "$dir/bench.json" $peak $line)" -v q="$(pair "$dir/bench.json" $tiles $line)" \
-                'BEGIN { printf "%-12s %-6s %2d  %10.2f %10.1f %8.0f%%   %10.1f %10.0f %8.0f%% %9s\n", s, m, t, d, d * b / 1e9, 100 * d * b / r, p, 2 * w * p / 1e9, 100 * 2 * w * p / k, q > 0 ? sprintf("%.0f%%", 100 * 2 * w * p / q) : "-" }'
+                'BEGIN { printf "%-12s %-6s %2d  %10.2f %10.1f %8.0f%%   %10.1f %10.0f %8.0f%% %9s\n", s, m, t, d, d * b / 1e9, 100 * d * b / r, p, 2 * w * p / 1e9, 100 * 2 * w * p / k, (q > 0 ? sprintf("%.0f%%", 100 * 2 * w * p / q) : "-") }'
         done
     done
 done
