@@ -6,7 +6,8 @@
  *   scores    s = q k^T: tiles of rows x panels of 16 keys, one broadcast of q a row and element. Nothing is summed across a vector.
  *   values    out = out e^(m - m') + p v: tiles of rows x vectors of v, rescaled on the way in.
  *
- * both by chunks of at most 64 keys that are made f32 just before, in the first cache: one conversion for all rows, and one set of tiles for all dtypes.
+ * both by chunks of at most 64 keys that are made f32 just before, in the first cache: one conversion for all rows, and one set of tiles for all
+ * dtypes. f16 for one tile of few rows is converted while the tile loads it: waits for memory then hide behind arithmetic.
  * With few queries (decode) a block is several chunks, so that what a block costs a row (maximum, sum, factor) is shared by many keys, and the
  * next chunk is asked for while this one is worked on; with many (prefill) a block is one chunk, and up to 192 rows go through it.
  *
