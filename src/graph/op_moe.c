@@ -149,7 +149,7 @@ static void gate_up_clamped(const void *arg, int64_t row0, int64_t rows)
     const float limit = s->m->limit, alpha = s->m->alpha;
     float *gate = s->gate + row0 * s->m->ffn;
     const float *up = s->up + row0 * s->m->ffn;
-    for (int64_t i = 0; i < n; i++) gate[i] = (gate[i] < limit ? gate[i] : limit) * alpha;
+    for (int64_t i = 0; i < n; i++) gate[i] = (gate[i] > limit ? limit : gate[i]) * alpha; /* NaN stays */
     s->k->activate(gate, gate, n, PARE_ACT_FN_SILU);
     for (int64_t i = 0; i < n; i++) {
         const float u = up[i] < -limit ? -limit : up[i] > limit ? limit : up[i];
