@@ -85,6 +85,10 @@ static int64_t bytes_of_row(pare_wkind kind, int64_t cols)
     }
 }
 
+static const pare_wkind kind_of_bits[9] = { 0, PARE_W_U2, PARE_W_U2, PARE_W_U3, PARE_W_U4, PARE_W_U8, PARE_W_U8, PARE_W_U8, PARE_W_U8 };
+
+int64_t pare_linear_row_bytes(int bits, int64_t cols) { return bytes_of_row(kind_of_bits[bits], cols); }
+
 static bool is_float(pare_wkind kind) { return kind == PARE_W_F32 || kind == PARE_W_F16 || kind == PARE_W_BF16; }
 
 static int64_t scale_bytes(pare_dtype dtype) { return dtype == PARE_F32 ? 4 : 2; }
@@ -219,8 +223,7 @@ static pare_status choose_kind(pare_linear *l, const pare_qtensor *like, int *of
         l->w.code_dtype = s->code_dtype;
         if (s->bits == 8) return PARE_OK;
     } else if (s->bits >= 1 && s->bits <= 8) {
-        static const pare_wkind kinds[9] = { 0, PARE_W_U2, PARE_W_U2, PARE_W_U3, PARE_W_U4, PARE_W_U8, PARE_W_U8, PARE_W_U8, PARE_W_U8 };
-        l->w.kind = kinds[s->bits];
+        l->w.kind = kind_of_bits[s->bits];
         *offset = (s->bits == 1 ? 2 : s->bits > 4 ? 128 : 1 << (s->bits - 1)) - (1 << (s->bits - 1));
         if (is_shifted(like)) *offset = 0; /* W = u s - t: no middle */
         return PARE_OK;

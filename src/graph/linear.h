@@ -49,6 +49,8 @@ pare_status pare_linear_transposed(pare_ctx *ctx, pare_linear *l, pare_dtype dty
  */
 pare_status pare_linear_begin(pare_linear *l, int64_t rows, int64_t cols, const pare_qtensor *like, pare_err *err);
 pare_status pare_linear_pack(pare_linear *l, const pare_kernels *k, int64_t row0, const pare_qtensor *q, pare_err *err);
+/* Bytes that begin() takes for the codes of a row, 1 to 8 bits. */
+int64_t pare_linear_row_bytes(int bits, int64_t cols);
 /*
  * Rows [row0, row0 + rows) of a layer held as it is, for grids that no piece of rows can stand for (pare_grid.flat): W_ANY. Takes q.
  */

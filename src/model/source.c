@@ -358,13 +358,11 @@ static void drop(void *user, const pare_gweight *w)
 /* What pare_linear_begin() allocates for rows of a quantized weight, from above: codes in the kernels' widths, scales, zeros or shifts. */
 static uint64_t packed_bytes(const pare_weight *x, uint64_t rows, uint64_t cols)
 {
-    const int bits = x->scheme.bits;
     const uint64_t group = x->scheme.granularity == PARE_PER_GROUP && x->scheme.group_size > 0 ? (uint64_t)x->scheme.group_size : cols;
     const uint64_t scale = x->scheme.scale_dtype == PARE_F16 || x->scheme.scale_dtype == PARE_BF16 ? 2 : 4;
     if (pare_weight_flat(x)) return (uint64_t)(x->shape[0] * x->shape[1]) * 2 + 4096; /* held whole, a byte a code */
     const uint64_t zero = x->zero_kind == PARE_ZERO_INT ? 1 : x->zero_kind == PARE_ZERO_SHIFT || x->zero_kind == PARE_ZERO_FLOAT ? 4 : 0;
-    const uint64_t row = bits <= 2 ? (cols + 3) / 4 : bits == 3 ? (cols + 127) / 128 * 48 : bits == 4 ? (cols + 1) / 2 : cols;
-    return rows * (row + (cols + group - 1) / group * (scale + zero)) + 256;
+    return rows * ((uint64_t)pare_linear_row_bytes(x->scheme.bits, (int64_t)cols) + (cols + group - 1) / group * (scale + zero)) + 256;
 }
 
 static uint64_t bytes(void *user, const pare_gweight *w)
