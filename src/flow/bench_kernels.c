@@ -94,9 +94,9 @@ static pare_status measure(bench *b, const kernel_case *k, pare_compute mode, co
     PARE_TRY(pare_table_row(t, err));
     PARE_TRY(pare_table_text(t, "weights", k->name, err));
     PARE_TRY(pare_table_text(t, "mode", mode == PARE_COMPUTE_FAST ? "fast" : mode == PARE_COMPUTE_BF16 ? "bf16" : "exact", err));
-    pare_table_real(t, "decode_bytes_per_s", rate * 1e-9);
+    pare_table_real(t, "decode_gb_per_s", rate * 1e-9);
     pare_table_real(t, "of_bandwidth", 100 * rate / m->read_bytes_per_s[1]);
-    pare_table_real(t, "prefill_ops_per_s", ops * 1e-9);
+    pare_table_real(t, "prefill_gop_per_s", ops * 1e-9);
     pare_table_real(t, "of_peak", 100 * ops / peak);
 out:
     return st;
@@ -120,9 +120,9 @@ pare_status pare_bench_kernels(pare_ctx *ctx, const pare_machine *machine, pare_
     PARE_TRY(pare_table_new(out, err));
     PARE_TRY(pare_table_column(*out, "weights", NULL, PARE_CELL_TEXT, NULL, err));
     PARE_TRY(pare_table_column(*out, "mode", NULL, PARE_CELL_TEXT, NULL, err));
-    PARE_TRY(pare_table_column(*out, "decode_bytes_per_s", "decode", PARE_CELL_REAL, "GB/s", err));
+    PARE_TRY(pare_table_column(*out, "decode_gb_per_s", "decode", PARE_CELL_REAL, "GB/s", err));
     PARE_TRY(pare_table_column(*out, "of_bandwidth", "of bandwidth", PARE_CELL_REAL, "%", err));
-    PARE_TRY(pare_table_column(*out, "prefill_ops_per_s", "prefill", PARE_CELL_REAL, "GOP/s", err));
+    PARE_TRY(pare_table_column(*out, "prefill_gop_per_s", "prefill", PARE_CELL_REAL, "GOP/s", err));
     PARE_TRY(pare_table_column(*out, "of_peak", "of peak", PARE_CELL_REAL, "%", err));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         PARE_TRY(cases[i].scheme ? code_copies(b, cases[i].scheme, err) : float_copies(b, cases[i].dtype, err));
