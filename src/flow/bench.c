@@ -39,6 +39,10 @@ static pare_status feed(pare_session *s, int32_t *ids, uint8_t *want, int64_t n,
 static pare_status check_sizes(const pare_session *s, const pare_bench_result *r, int repeat, pare_err *err)
 {
     const int64_t most = r->prompt > r->depth + r->tokens ? r->prompt : r->depth + r->tokens;
+    if (r->depth >= s->info.ctx) {
+        pare_fail(err, PARE_ERR_USAGE, "%s: depth %lld leaves no position to decode, the context has %lld", s->model->path, (long long)r->depth, (long long)s->info.ctx);
+        return pare_hint(err, "a larger --ctx, or a smaller --depth");
+    }
     if (r->prompt < 1 || r->tokens < 1 || r->depth < 1 || repeat < 1 || repeat > MAX_REPEAT)
         return pare_fail(err, PARE_ERR_USAGE, "a prompt of %lld, %lld tokens, depth %lld, %d runs: all from 1", (long long)r->prompt, (long long)r->tokens, (long long)r->depth, repeat);
     if (most <= s->info.ctx) return PARE_OK;

@@ -12,5 +12,6 @@ grep -q '"mode": "exact"' stdout || fail "both modes"
 expect 0 "$PARE" bench "$DEMO" --prompt 16 -n 4 --repeat 1 --exact
 grep -q "read bandwidth" stdout || fail "the machine is not shown"
 expect_error 2 "positions" "$PARE" bench "$DEMO" --prompt 100000 --repeat 1
+expect_error 2 "leaves no position" "$PARE" bench "$DEMO" --depth 512 --repeat 1
 expect_error 2 "--repeat" "$PARE" bench "$DEMO" --repeat 0
 exit 0
