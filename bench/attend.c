@@ -5,8 +5,8 @@
  *
  * --kib: keys and values of decode, each (default 65536; small: what the caches give).
  *
- * decode: one token, `heads` query heads on one key/value head, keys and values far larger than the caches; bytes of keys and values a
- * second, and as a fraction of a sum over the same memory; what bytes and arithmetic at their best would take one after the other, as a fraction
+ * decode: one token, `heads` query heads on one key/value head, keys and values far larger than the caches (depth: of key/value heads of 4096
+ * keys each, one after the other, as a model's layers come); bytes of keys and values a second, and as a fraction of a sum over the same memory; what bytes and arithmetic at their best would take one after the other, as a fraction
  * of the time. prefill: a causal chunk of 512 tokens at the end of `keys`; arithmetic of the
  * seen pairs only, 2 (dim + v_dim) a pair and head, as a fraction of the level's best multiply-adds on registers (the roof_ ops of
  * `pare bench`). Small ops: time an
@@ -33,6 +33,7 @@ typedef struct bench bench;
 typedef struct shape {
     int64_t queries, heads, dim, keys;
     pare_dtype dtype;
+    int64_t kv_heads; /* one after the other in k and v; 0 = 1 */
 } shape;
 
 struct bench {
@@ -120,11 +121,15 @@ static pare_status attend_task(void *arg, int64_t i, int worker, pare_err *err)
         first[t] = 0;
         last[t] = (int32_t)(s->keys - s->queries + t + 1);
     }
-    const pare_attend a = { .queries = s->queries, .heads = s->heads, .dim = s->dim, .v_dim = s->dim, .q = l->q, .q_stride = s->dim * s->heads, .q_head = s->dim, .k = l->k,
+    pare_attend a = { .queries = s->queries, .heads = s->heads, .dim = s->dim, .v_dim = s->dim, .q = l->q, .q_stride = s->dim * s->heads, .q_head = s->dim, .k = l->k,
                             .v = l->v, .dtype = s->dtype, .k_stride = s->dim, .v_stride = s->dim, .k_panels = true, .k_scale = s->dtype == PARE_I8 ? l->scale : NULL, .v_scale = s->dtype == PARE_I8 ? l->scale : NULL, .keys = s->keys, .first = first,
                             .last = last, .scale = 1.0f / sqrtf((float)s->dim), .out = l->out, .out_stride = s->dim * s->heads, .out_head = s->dim, .scratch = l->scratch };
     const double begin = now_cpu();
-    b->k->attend(&a);
+    for (int64_t h = 0; h < (s->kv_heads ? s->kv_heads : 1); h++) {
+        a.k = l->k + (size_t)(h * s->keys * s->dim) * size_of(s->dtype);
+        a.v = l->v + (size_t)(h * s->keys * s->dim) * size_of(s->dtype);
+        b->k->attend(&a);
+    }
     seconds[i] = now_cpu() - begin;
     l->sum += (double)l->out[0];
     return PARE_OK;
@@ -134,13 +139,15 @@ static void bench_attention(bench *b, shape s)
 {
     char name[80];
     const bool decode = s.queries == 1;
-    if (decode) s.keys = (int64_t)(b->bytes / (size_t)s.dim / size_of(s.dtype));
+    if (decode && s.keys) s.kv_heads = (int64_t)(b->bytes / (size_t)(s.keys * s.dim) / size_of(s.dtype));
+    else if (decode) s.keys = (int64_t)(b->bytes / (size_t)s.dim / size_of(s.dtype));
     if (decode && s.keys > 1 << 20) s.keys = 1 << 20;
-    snprintf(name, sizeof name, "%s %-4s %2lld heads of %lld", decode ? "decode " : "prefill", name_of(s.dtype), (long long)s.heads, (long long)s.dim);
+    snprintf(name, sizeof name, "%s %-4s %2lld heads of %lld", s.kv_heads ? "depth  " : decode ? "decode " : "prefill", name_of(s.dtype), (long long)s.heads, (long long)s.dim);
     if (b->only && !strstr(name, b->only)) return;
     b->s = s;
-    const double pairs = (double)s.queries * ((double)s.keys - (double)(s.queries - 1) / 2), flops = 4.0 * (double)s.dim * (double)s.heads * pairs;
-    const double bytes = 2.0 * (double)s.keys * (double)s.dim * (double)size_of(s.dtype) + (s.dtype == PARE_I8 ? 8.0 * (double)s.keys : 0.0);
+    const double kv_heads = s.kv_heads ? (double)s.kv_heads : 1;
+    const double pairs = kv_heads * (double)s.queries * ((double)s.keys - (double)(s.queries - 1) / 2), flops = 4.0 * (double)s.dim * (double)s.heads * pairs;
+    const double bytes = kv_heads * (2.0 * (double)s.keys * (double)s.dim * (double)size_of(s.dtype) + (s.dtype == PARE_I8 ? 8.0 * (double)s.keys : 0.0));
     double best = 0;
     for (int i = 0; i < b->repeat; i++) {
         const double r = rate(b, attend_task, 1.0);
@@ -263,13 +270,14 @@ int main(int argc, char **argv)
     static const pare_dtype dtypes[] = { PARE_F32, PARE_F16, PARE_BF16, PARE_I8 };
     static const int64_t heads[] = { 1, 4, 8 }, dims[] = { 64, 128 };
     for (int d = 0; d < 4; d++)
-        for (int h = 0; h < 3; h++) bench_attention(&b, (shape){ 1, heads[h], d % 2 ? 128 : 64, 0, dtypes[d] });
+        for (int h = 0; h < 3; h++) bench_attention(&b, (shape){ 1, heads[h], d % 2 ? 128 : 64, 0, dtypes[d], 0 });
+    bench_attention(&b, (shape){ 1, 8, 64, 4096, PARE_F16, 0 });
     for (int d = 0; d < 4; d++)
-        for (int j = 0; j < 2; j++) bench_attention(&b, (shape){ 512, j ? 1 : 8, dims[j], 4096, dtypes[d] });
-    bench_attention(&b, (shape){ 512, 4, 64, 512, PARE_F16 });
-    bench_attention(&b, (shape){ 64, 8, 64, 4096, PARE_F16 });
-    bench_attention(&b, (shape){ 128, 4, 80, 2048, PARE_F16 });
-    bench_attention(&b, (shape){ 128, 2, 256, 4096, PARE_F16 });
+        for (int j = 0; j < 2; j++) bench_attention(&b, (shape){ 512, j ? 1 : 8, dims[j], 4096, dtypes[d], 0 });
+    bench_attention(&b, (shape){ 512, 4, 64, 512, PARE_F16, 0 });
+    bench_attention(&b, (shape){ 64, 8, 64, 4096, PARE_F16, 0 });
+    bench_attention(&b, (shape){ 128, 4, 80, 2048, PARE_F16, 0 });
+    bench_attention(&b, (shape){ 128, 2, 256, 4096, PARE_F16, 0 });
     for (int i = 0; i < SMALL_OPS; i++) bench_small(&b, &small_ops[i]);
     for (int i = 0; i < b.threads; i++) lane_free(&b.lanes[i]);
     pare_ctx_free(b.ctx);
