@@ -16,11 +16,12 @@ static inline vec v_add(vec a, vec b) { return _mm256_add_ps(a, b); }
 static inline vec v_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
 static inline vec v_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
 static inline vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vec v_fma_at(vec a, const float *b, vec c) { return _mm256_fmadd_ps(a, _mm256_broadcast_ss(b), c); }
 static inline vec v_max(vec a, vec b) { return _mm256_max_ps(a, b); }
-/* 2^n from t = n + PARE_ROUND_F32 */
-static inline vec v_pow2_of(vec t) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_castps_si256(t), _mm256_set1_epi32(127 - 0x4b400000)), 23)); }
-/* x < bound ? 0 : y */
-static inline vec v_zero_below(vec y, vec x, vec bound) { return _mm256_andnot_ps(_mm256_cmp_ps(x, bound, _CMP_LT_OQ), y); }
+/* 2^n: the last bits of t are n + 127 */
+static inline vec v_pow2_of(vec t) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(t), 23)); }
+/* x < bound ? 0 : a b */
+static inline vec v_mul_from(vec a, vec b, vec x, vec bound) { return _mm256_andnot_ps(_mm256_cmp_ps(x, bound, _CMP_LT_OQ), _mm256_mul_ps(a, b)); }
 /* the first n of W */
 static inline vmask v_mask(int64_t n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32((int32_t)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
 static inline vec v_load_part(const float *p, vmask m) { return _mm256_maskload_ps(p, m); }

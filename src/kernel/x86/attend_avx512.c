@@ -16,11 +16,22 @@ static inline vec v_add(vec a, vec b) { return _mm512_add_ps(a, b); }
 static inline vec v_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
 static inline vec v_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
 static inline vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+/* a *b + c with the broadcast in the instruction. GCC loads what is used twice once, by an instruction of its own: one more for the front end to
+   deliver, and that is what tiles of two vectors wait for. */
+static inline __attribute__((always_inline)) vec v_fma_at(vec a, const float *b, vec c)
+{
+#ifdef __AVX512F__
+    __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(a), "m"(*b));
+    return c;
+#else
+    return _mm512_fmadd_ps(a, _mm512_set1_ps(*b), c); /* emulated */
+#endif
+}
 static inline vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
-/* 2^n from t = n + PARE_ROUND_F32 */
-static inline vec v_pow2_of(vec t) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(t), _mm512_set1_epi32(127 - 0x4b400000)), 23)); }
-/* x < bound ? 0 : y */
-static inline vec v_zero_below(vec y, vec x, vec bound) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, bound, _CMP_NLT_UQ), y); }
+/* 2^n: the last bits of t are n + 127 */
+static inline vec v_pow2_of(vec t) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(t), 23)); }
+/* x < bound ? 0 : a b */
+static inline vec v_mul_from(vec a, vec b, vec x, vec bound) { return _mm512_maskz_mul_ps(_mm512_cmp_ps_mask(x, bound, _CMP_NLT_UQ), a, b); }
 /* the first n of W */
 static inline vmask v_mask(int64_t n) { return (vmask)((1u << n) - 1u); }
 static inline vec v_load_part(const float *p, vmask m) { return _mm512_maskz_loadu_ps(m, p); }

@@ -16,6 +16,7 @@
  */
 #ifndef PARE_KERNEL_X86_ATTEND_H
 #define PARE_KERNEL_X86_ATTEND_H
+#include <float.h>
 #include <immintrin.h>
 #include "kernel/ref/attend.h"
 #include "kernel/variants.h"
@@ -50,18 +51,18 @@ INLINE __m256 y_get(const void *p, int64_t i, pare_dtype dtype)
     return dtype == PARE_F8_E4M3FN ? y_of_f8(bytes) : _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
 }
 
-/* e^x, x <= 0; below -87 it is 0. As pare_exp, with fused steps; NaN stays. */
+/* e^x, x <= 0; below -87 it is 0, whatever came before that. As pare_exp, with fused steps; NaN stays. t ends in the exponent's bits of 2^n. */
 INLINE vec v_exp(vec x)
 {
-    const vec magic = v_set1(PARE_ROUND_F32), c = v_max(v_set1(-87.0f), x);
-    const vec t = v_fma(c, v_set1(PARE_LOG2E), magic), n = v_sub(t, magic);
-    const vec r = v_fma(n, v_set1(-PARE_LN2_LO), v_fma(n, v_set1(-PARE_LN2_HI), c));
+    const vec magic = v_set1(PARE_ROUND_F32 + 127.0f), t = v_fma(x, v_set1(PARE_LOG2E), magic), n = v_sub(t, magic);
+    const vec r = v_fma(n, v_set1(-PARE_LN2_LO), v_fma(n, v_set1(-PARE_LN2_HI), x));
     vec q = v_fma(v_set1(0x1.6a23cep-10f), r, v_set1(0x1.123a2p-7f));
     q = v_fma(q, r, v_set1(0x1.5558f2p-5f));
     q = v_fma(q, r, v_set1(0x1.555492p-3f));
     q = v_fma(q, r, v_set1(0x1.fffffcp-2f));
-    const vec p = v_fma(v_mul(r, r), q, v_add(r, v_set1(1.0f)));
-    return v_zero_below(v_mul(p, v_pow2_of(t)), x, v_set1(-87.0f));
+    q = v_fma(q, r, v_set1(1.0f));
+    q = v_fma(q, r, v_set1(1.0f));
+    return v_mul_from(q, v_pow2_of(t), x, v_set1(-87.0f));
 }
 
 typedef struct work {
@@ -241,7 +242,28 @@ INLINE int tile_rows(int64_t left)
         }                           \
     } while (0)
 
+/* sum[i][x] += factors[i * apart] y[x]. Two vectors take a factor from memory each, which costs no instruction; more share one that is loaded. */
+INLINE void tile_step(vec sum[][4], int rows, const vec *y, int vectors, const float *factors, int64_t apart)
+{
+    for (int i = 0; i < rows; i++) {
+        if (vectors <= 2) {
+            for (int x = 0; x < vectors; x++) sum[i][x] = v_fma_at(y[x], factors + i * apart, sum[i][x]);
+        } else {
+            const vec f = v_set1(factors[i * apart]);
+            for (int x = 0; x < vectors; x++) sum[i][x] = v_fma(y[x], f, sum[i][x]);
+        }
+    }
+}
+
 /* ----------------------------------------------------------------------------------------------------------------- scores */
+
+/* Step d of a tile; k: where its first panel begins. */
+INLINE void step_scores(vec acc[][4], int rows, const float *q, const void *keys, int64_t k, int64_t panel, int vectors, pare_dtype read)
+{
+    vec y[4];
+    for (int x = 0; x < vectors; x++) y[x] = v_get(keys, k + x / IN_PANEL * panel + x % IN_PANEL * W, read);
+    tile_step(acc, rows, y, vectors, q, 1);
+}
 
 /*
  * rows x vectors of scores from key j of the chunk on, which begins a panel: s[i][j ...] = <q_i, k> over dim. Meanwhile the same keys of the
@@ -249,24 +271,23 @@ INLINE int tile_rows(int64_t left)
  */
 INLINE void tile_scores(const work *w, int64_t r, int rows, int64_t j, int vectors, int64_t asks, pare_dtype read)
 {
-    vec acc[12][4], k[4];
-    const int64_t dim = w->a->dim;
+    vec acc[12][4];
+    const int64_t dim = w->a->dim, panel = w->k_panel;
     const float *q = w->q + r * dim;
-    const int64_t at = j / PANEL * w->k_panel, panel = w->k_panel;
     const void *keys = w->k_at;
+    float *s = w->p + r * KEYS + j;
+    int64_t k = j / PANEL * panel, d = 0;
     uintptr_t next = (uintptr_t)w->a->k + (uintptr_t)((w->chunk + w->keys + j) * dim * size_of(w->a->dtype));
     for (int i = 0; i < rows; i++)
         for (int x = 0; x < vectors; x++) acc[i][x] = v_set1(0.0f);
-    for (int64_t d = 0; d < dim; d++, next += (uintptr_t)asks) {
-        ask(next, asks);
-        for (int x = 0; x < vectors; x++) k[x] = v_get(keys, at + x / IN_PANEL * panel + d * PANEL + x % IN_PANEL * W, read);
-        for (int i = 0; i < rows; i++) {
-            const vec y = v_set1(q[d * rows + i]);
-            for (int x = 0; x < vectors; x++) acc[i][x] = v_fma(y, k[x], acc[i][x]);
-        }
+    for (; d + 2 <= dim; d += 2, next += (uintptr_t)(2 * asks), q += 2 * rows, k += 2 * PANEL) { /* by twos: the loop's own instructions count */
+        ask(next, 2 * asks);
+        step_scores(acc, rows, q, keys, k, panel, vectors, read);
+        step_scores(acc, rows, q + rows, keys, k + PANEL, panel, vectors, read);
     }
+    if (d < dim) step_scores(acc, rows, q, keys, k, panel, vectors, read);
     for (int i = 0; i < rows; i++)
-        for (int x = 0; x < vectors; x++) v_store(w->p + (r + i) * KEYS + j + x * W, acc[i][x]);
+        for (int x = 0; x < vectors; x++) v_store(s + i * KEYS + x * W, acc[i][x]);
 }
 
 /* Enough sums beside each other to hide how long one takes, and no more than there are registers. */
@@ -275,9 +296,10 @@ INLINE int vectors_for(int rows) { return rows <= (MR > 6 ? 6 : 3) ? 4 : 2; }
 INLINE void rows_scores(const work *w, int64_t r, int rows, pare_dtype read)
 {
     const int vectors = vectors_for(rows);
-    const int64_t asks = w->few && w->a->k_panels && r == 0 && w->chunk + w->keys < w->a->keys ? W * size_of(w->a->dtype) : 0; /* a vector */
+    int64_t asks = w->few && w->a->k_panels && r == 0 && w->chunk + w->keys < w->a->keys ? W * size_of(w->a->dtype) : 0; /* a vector */
     int64_t lo, hi, j;
     seen(w, r, rows, w->chunk, w->keys, &lo, &hi);
+    if (read == PARE_F16) asks = W * size_of(PARE_F16); /* past the end, too: no harm and no question */
     for (j = lo / PANEL * PANEL; j + (vectors - IN_PANEL) * W < hi; j += vectors * W) tile_scores(w, r, rows, j, vectors, vectors * asks, read);
     for (; j < hi; j += PANEL) tile_scores(w, r, rows, j, IN_PANEL, IN_PANEL * asks, read);
 }
@@ -311,96 +333,138 @@ static __attribute__((noinline)) void adjust(const pare_attend *a, const pare_at
         for (int64_t j = lo; j < hi; j++) s[j] += row->bias[block + j];
 }
 
-/* Where s[r][j] is, j a key of the block, and the end of its chunk. */
-INLINE float *score_at(const work *w, int64_t r, int64_t j, int64_t end, int64_t *stop)
+/* Scores of row r for the keys of chunk c. */
+INLINE float *scores_at(const work *w, int64_t r, int64_t c) { return w->s + (c * w->rows_most + r) * KEYS; }
+
+/* The part of chunk c that lies in lo .. hi of the block, counted from the chunk's first key; false when there is none. */
+INLINE bool in_chunk(const work *w, int64_t c, int64_t lo, int64_t hi, int64_t *from, int64_t *to)
 {
-    const int64_t c = j / w->keys;
-    *stop = (c + 1) * w->keys < end ? (c + 1) * w->keys : end;
-    return w->s + (c * w->rows_most + r) * KEYS - c * w->keys;
+    *from = lo > c * w->keys ? lo - c * w->keys : 0;
+    *to = hi < (c + 1) * w->keys ? hi - c * w->keys : w->keys;
+    return *from < *to;
 }
 
-static void row_fill(const work *w, int64_t r, int64_t begin, int64_t end, float x)
+static __attribute__((noinline)) void fill(float *s, int64_t from, int64_t to, float x)
 {
-    for (int64_t j = begin, stop; j < end; j = stop)
-        for (float *s = score_at(w, r, j, end, &stop); j < stop; j++) s[j] = x;
+    for (int64_t j = from; j < to; j++) s[j] = x;
 }
 
-/* Scores of row r to p, zeros where it sees nothing and another row does; m, l and keep follow. */
-static void row_softmax(work *w, int64_t r)
+/* Of so many vectors; what they give goes to most and sum by turns, so that none waits for the one before. */
+INLINE void part_top(const float *s, int vectors, vec most[4])
+{
+    for (int x = 0; x < vectors; x++) most[x % 4] = v_max(v_load(s + x * W), most[x % 4]); /* NaN: the second operand */
+}
+
+INLINE void part_exp(float *s, int vectors, vec by, vec off, vec sum[4])
+{
+    for (int x = 0; x < vectors; x++) {
+        const vec p = v_exp(v_fma(v_load(s + x * W), by, off));
+        v_store(s + x * W, p);
+        sum[x % 4] = v_add(sum[x % 4], p);
+    }
+}
+
+/* Scores of row r where they are not plain products any more; what the row does not see is -inf. Gives the largest. */
+static float row_top(const work *w, int64_t r, bool plain)
 {
     const pare_attend *a = w->a;
-    const pare_attend_row *row = &w->row[r];
-    float scale = a->scale;
-    const int64_t begin = w->lo / W * W, end = (w->hi + W - 1) / W * W;
-    int64_t lo, hi, stop;
+    int64_t lo, hi, from, to;
+    vec most[4];
+    for (int x = 0; x < 4; x++) most[x] = v_set1(-INFINITY);
     seen(w, r, 1, w->block, w->keys * w->chunks, &lo, &hi);
-    w->keep[r] = 1.0f;
-    if (lo >= hi) {
-        row_fill(w, r, begin, end, 0.0f);
-        return;
-    }
-    if (a->k_scale || a->softcap > 0.0f || a->alibi || row->bias || !(scale > 0.0f)) {
-        for (int64_t j = lo; j < hi; j = stop) {
-            float *s = score_at(w, r, j, hi, &stop);
-            for (int64_t i = j; i < stop; i++) s[i] *= scale;
-            adjust(a, row, w->block, j, stop, s);
+    for (int64_t c = 0; c < w->chunks; c++) {
+        float *s = scores_at(w, r, c);
+        if (!in_chunk(w, c, w->lo, w->hi, &from, &to)) continue;
+        if (!in_chunk(w, c, lo, hi, &from, &to)) from = to = w->keys;
+        if (!plain) {
+            for (int64_t j = from; j < to; j++) s[j] *= a->scale;
+            adjust(a, &w->row[r], w->block + c * w->keys, from, to, s);
         }
-        scale = 1.0f;
+        if (from > 0) fill(s, 0, from, -INFINITY);
+        if (to < w->keys) fill(s, to, w->keys, -INFINITY);
+        if (w->keys == KEYS) part_top(s, KEYS / W, most);
+        else for (int64_t j = 0; j < w->keys; j += PANEL) part_top(s + j, IN_PANEL, most);
     }
-    row_fill(w, r, begin, lo, -INFINITY);
-    row_fill(w, r, hi, end, -INFINITY);
+    return v_max_of(v_max(v_max(most[0], most[1]), v_max(most[2], most[3])));
+}
 
-    vec most = v_set1(-INFINITY), sum = v_set1(0.0f);
-    for (int64_t j = begin; j < end; j = stop)
-        for (const float *s = score_at(w, r, j, end, &stop); j < stop; j += W) most = v_max(v_load(s + j), most); /* NaN: the second operand */
-    const float here = v_max_of(most) * scale, top = here > w->m[r] ? here : w->m[r], base = top > -INFINITY ? top : 0.0f;
-    const vec off = v_set1(-base), by = v_set1(scale);
-    for (int64_t j = begin; j < end; j = stop)
-        for (float *s = score_at(w, r, j, end, &stop); j < stop; j += W) {
-            const vec p = v_exp(v_fma(v_load(s + j), by, off));
-            v_store(s + j, p);
-            sum = v_add(sum, p);
+/*
+ * Scores of all rows to p: e^(s - m'), m' the largest so far; zeros where a row sees nothing and another does. m, l and keep = e^(m - m') follow.
+ * What is one number a row is computed for W rows at once. Whole chunks, so that where a key's p is added depends on the key only.
+ */
+static __attribute__((noinline)) void softmax(work *w)
+{
+    const pare_attend *a = w->a;
+    const bool plain = !a->k_scale && !(a->softcap > 0.0f) && !a->alibi && !a->bias && a->scale > 0.0f;
+    const float scale = plain ? a->scale : 1.0f;
+    float top[ROWS];
+    int64_t from, to;
+    for (int64_t r = 0; r < w->rows; r++) top[r] = row_top(w, r, plain);
+    for (int64_t r = 0; r < w->rows; r += W) {
+        const vmask part = v_mask(w->rows - r < W ? w->rows - r : W);
+        const vec m = v_load_part(w->m + r, part), here = v_mul(v_load_part(top + r, part), v_set1(scale)), high = v_max(here, m);
+        const vec base = v_max(high, v_set1(-FLT_MAX)); /* finite where no key was seen yet */
+        v_store_part(w->keep + r, part, v_exp(v_sub(m, base)));
+        v_store_part(w->m + r, part, high);
+        v_store_part(top + r, part, v_sub(v_set1(0.0f), base));
+    }
+    for (int64_t r = 0; r < w->rows; r++) {
+        const vec by = v_set1(scale), off = v_set1(top[r]);
+        vec sum[4];
+        for (int x = 0; x < 4; x++) sum[x] = v_set1(0.0f);
+        for (int64_t c = 0; c < w->chunks; c++) {
+            float *s = scores_at(w, r, c);
+            if (!in_chunk(w, c, w->lo, w->hi, &from, &to)) continue;
+            if (w->keys == KEYS) part_exp(s, KEYS / W, by, off, sum);
+            else for (int64_t j = 0; j < w->keys; j += PANEL) part_exp(s + j, IN_PANEL, by, off, sum);
+            for (int64_t j = from; j < to && a->v_scale; j++) s[j] *= a->v_scale[w->block + c * w->keys + j];
         }
-    for (int64_t j = lo; j < hi && a->v_scale; j = stop)
-        for (float *s = score_at(w, r, j, hi, &stop); j < stop; j++) s[j] *= a->v_scale[w->block + j];
-    w->keep[r] = pare_exp(w->m[r] - base);
-    w->l[r] = w->l[r] * w->keep[r] + v_sum_of(sum);
-    w->m[r] = top;
+        w->l[r] = w->l[r] * w->keep[r] + v_sum_of(v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3])));
+    }
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ p v */
+
+/* Key by key of a tile; at: where the vectors of its value lie. */
+INLINE void step_values(vec acc[][4], int rows, const float *p, const void *from, int64_t at, int vectors, pare_dtype read)
+{
+    vec y[4];
+    if (rows <= 3) { /* the order that needs fewer registers */
+        for (int i = 0; i < rows; i++) y[i] = v_set1(p[i * KEYS]);
+        for (int x = 0; x < vectors; x++) {
+            const vec v = v_get(from, at + x * W, read);
+            for (int i = 0; i < rows; i++) acc[i][x] = v_fma(y[i], v, acc[i][x]);
+        }
+    } else {
+        for (int x = 0; x < vectors; x++) y[x] = v_get(from, at + x * W, read);
+        tile_step(acc, rows, y, vectors, p, KEYS);
+    }
+}
 
 /* rows x vectors of out from column c on; the last vector may be a part. The same columns of the next chunk are asked for meanwhile. */
 INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t hi, int64_t c, int vectors, int64_t asks, pare_dtype read)
 {
     const int64_t left = w->a->v_dim - c - (vectors - 1) * W, size = size_of(w->a->dtype);
     const vmask part = v_mask(left < W ? left : W);
-    const float *p = w->p + r * KEYS;
+    const float *p = w->p + r * KEYS + lo;
     const void *from = w->v_at;
     const int64_t stride = w->v_stride;
+    const uintptr_t line = (uintptr_t)(w->a->v_stride * size);
+    int64_t j = lo, at = lo * stride + c;
     uintptr_t next = (uintptr_t)w->a->v + (uintptr_t)(((w->chunk + w->keys + lo) * w->a->v_stride + c) * size);
-    vec acc[12][4], y[4];
+    vec acc[12][4];
     for (int i = 0; i < rows; i++) {
         const vec keep = v_set1(w->keep[r + i]);
         for (int x = 0; x < vectors - 1; x++) acc[i][x] = v_mul(v_load(w->row[r + i].out + c + x * W), keep);
         acc[i][vectors - 1] = v_mul(v_load_part(w->row[r + i].out + c + (vectors - 1) * W, part), keep);
     }
-    for (int64_t j = lo; j < hi; j++, next += (uintptr_t)(w->a->v_stride * size)) {
+    for (; j + 2 <= hi; j += 2, next += 2 * line, p += 2, at += 2 * stride) {
         ask(next, asks);
-        if (rows <= 3) { /* the order that needs fewer registers */
-            for (int i = 0; i < rows; i++) y[i] = v_set1(p[i * KEYS + j]);
-            for (int x = 0; x < vectors; x++) {
-                const vec v = v_get(from, j * stride + c + x * W, read);
-                for (int i = 0; i < rows; i++) acc[i][x] = v_fma(y[i], v, acc[i][x]);
-            }
-        } else {
-            for (int x = 0; x < vectors; x++) y[x] = v_get(from, j * stride + c + x * W, read);
-            for (int i = 0; i < rows; i++) {
-                const vec q = v_set1(p[i * KEYS + j]);
-                for (int x = 0; x < vectors; x++) acc[i][x] = v_fma(q, y[x], acc[i][x]);
-            }
-        }
+        ask(next + line, asks);
+        step_values(acc, rows, p, from, at, vectors, read);
+        step_values(acc, rows, p + 1, from, at + stride, vectors, read);
     }
+    if (j < hi) step_values(acc, rows, p, from, at, vectors, read);
     for (int i = 0; i < rows; i++) {
         for (int x = 0; x < vectors - 1; x++) v_store(w->row[r + i].out + c + x * W, acc[i][x]);
         v_store_part(w->row[r + i].out + c + (vectors - 1) * W, part, acc[i][vectors - 1]);
@@ -410,9 +474,10 @@ INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t 
 INLINE void rows_values(const work *w, int64_t r, int rows, pare_dtype read)
 {
     const int vectors = vectors_for(rows);
-    const int64_t asks = w->few && r == 0 && w->chunk + w->keys < w->a->keys ? W * size_of(w->a->dtype) : 0; /* a vector */
+    int64_t asks = w->few && r == 0 && w->chunk + w->keys < w->a->keys ? W * size_of(w->a->dtype) : 0; /* a vector */
     int64_t lo, hi, c = 0;
     seen(w, r, rows, w->chunk, w->keys, &lo, &hi);
+    if (read == PARE_F16) asks = W * size_of(PARE_F16);
     if (lo >= hi) return; /* keep is 1 for all of them, or waits */
     for (; c + (vectors - 1) * W < w->a->v_dim; c += vectors * W) tile_values(w, r, rows, lo, hi, c, vectors, vectors * asks, read);
     if (vectors > 2)
@@ -459,7 +524,7 @@ static void one_block(work *w)
             if (w->read == PARE_F16) scores_f16(w);
             else scores_f32(w);
         }
-    for (int64_t r = 0; r < w->rows; r++) row_softmax(w, r);
+    softmax(w);
     for (int64_t c = 0; c < w->chunks; c++)
         if (chunk_begin(w, c)) {
             chunk_values(w);
