@@ -14,14 +14,14 @@
 #include "kernel/variants.h"
 
 #define INLINE static inline __attribute__((always_inline))
-enum { PANEL = 32, AHEAD = 512, VALUES = PANEL * 64 + 16 }; /* blocks, bytes, numbers */
+enum { PANEL = 32, AHEAD = 512, MOST = 512, VALUES = MOST + 16 }; /* blocks at most; bytes; numbers a row at most, and from row to row */
 enum { MIDDLE, ZEROS, SHIFTS };
 
 /*
- * Numbers of ROWS rows in one panel, `stride` a row: one a block, or one a lane (16 a block; U3 U2: 8), or, PACKED, one for 1 << step columns.
+ * Numbers of ROWS rows in one panel, VALUES a row: one a block, or one a lane (16 a block; U3 U2: 8), or, PACKED, one for 1 << step columns.
  * Scales and shifts stand there times the scale of the token. PACKED reads up to 16 numbers from any of them on.
  */
-typedef struct panel { float *scale, *shift; int32_t *zero; int64_t stride; } panel;
+typedef struct panel { float *scale, *shift; int32_t *zero; } panel;
 
 /* What a block loop works on: blocks [b0, b1) of the panel, of ROWS rows that have block b0 at w, w + apart, w + 2 apart .... */
 typedef struct span {
@@ -186,8 +186,8 @@ INLINE void fill_groups(const pare_dtype dtype, const pare_wmat *w, int64_t firs
         for (int64_t i = 0; w->shift && i < st->most; i++) shift[i] = i < st->have ? w->shift[first + i] * st->x[i] : 0.0f;
         return;
     }
-    float f[PANEL * 64];
-    int32_t z[PANEL * 64];
+    float f[VALUES];
+    int32_t z[VALUES];
     scales_of(dtype, w, first, st->have, NULL, f);
     for (int64_t i = st->have; i < st->most; i++) f[i] = 0.0f;
     spread(f, st->most, sp->times, scale);
@@ -203,8 +203,8 @@ INLINE void fill_groups(const pare_dtype dtype, const pare_wmat *w, int64_t firs
 INLINE void fill_panels(const pare_wmat *w, const int64_t *first, const stretch *st, const spacing *sp, const panel *p)
 {
     for (int i = 0; i < ROWS; i++) {
-        float *scale = p->scale + i * p->stride, *shift = p->shift + i * p->stride;
-        int32_t *zero = p->zero + i * p->stride;
+        float *scale = p->scale + i * VALUES, *shift = p->shift + i * VALUES;
+        int32_t *zero = p->zero + i * VALUES;
         if (sp->times == 0) fill_any(w, first[i], st, sp, scale, shift, zero);
         else if (w->scale_dtype == PARE_BF16) fill_groups(PARE_BF16, w, first[i], st, sp, scale, shift, zero);
         else if (w->scale_dtype == PARE_F16) fill_groups(PARE_F16, w, first[i], st, sp, scale, shift, zero);
@@ -219,7 +219,6 @@ INLINE void fill_panels(const pare_wmat *w, const int64_t *first, const stretch 
  * panel of the next turn is filled before the block loop of this one runs: its loads wait for memory beside it, and its stores
  * are done when wider loads want them.
  */
-enum { DECODE_VALUES = 512 };
 
 /* What comes in later turns of scales and zero points: few bytes a row, which no prefetcher sees in time. */
 INLINE void soon(const uint8_t *from, int64_t bytes)
@@ -233,16 +232,16 @@ INLINE void decode_fill(const pare_dtype dtype, const pare_wmat *w, int64_t numb
     for (int i = 0; i < ROWS; i++, number += part) {
         const int64_t at = w->scale_rows == 1 ? number * w->groups : 0;
         if (w->groups == 1) { /* the scale is for the end, and only a zero point is wanted */
-            for (int64_t j = 0; j < n; j++) p->zero[i * p->stride + j] = zero_as(w->kind, limbs, w->zero[at]);
+            for (int64_t j = 0; j < n; j++) p->zero[i * VALUES + j] = zero_as(w->kind, limbs, w->zero[at]);
             continue;
         }
         soon((const uint8_t *)w->scale + at * size, n * size);
-        scales_of(dtype, w, at, n, x, p->scale + i * p->stride);
+        scales_of(dtype, w, at, n, x, p->scale + i * VALUES);
         if (w->zero) {
             soon(w->zero + at, n);
-            zeros_of(w, limbs, at, n, p->zero + i * p->stride);
+            zeros_of(w, limbs, at, n, p->zero + i * VALUES);
         }
-        for (int64_t j = 0; w->shift && j < n; j++) p->shift[i * p->stride + j] = w->shift[at + j] * x[j];
+        for (int64_t j = 0; w->shift && j < n; j++) p->shift[i * VALUES + j] = w->shift[at + j] * x[j];
     }
 }
 
@@ -256,12 +255,12 @@ static void decode_panel(const pare_wmat *w, int64_t number, int64_t part, int64
 /* Rows row0 + i * part + turn; s: all but w, p and acc. */
 static void decode_rows(blocks_fn run, const pare_wmat *w, int64_t row0, int64_t part, const spacing *sp, bool each, span *s, float *y)
 {
-    float scale[2][ROWS * DECODE_VALUES + 16], shift[2][ROWS * DECODE_VALUES + 16], x_scale[DECODE_VALUES + 16], sums[ROWS];
-    int32_t zero[2][ROWS * DECODE_VALUES + 16];
+    float scale[2][ROWS * VALUES], shift[2][ROWS * VALUES], x_scale[VALUES], sums[ROWS];
+    int32_t zero[2][ROWS * VALUES];
     _Alignas(64) float acc[ROWS][16];
     const int64_t n = s->b1 * sp->each;
     panel p[2];
-    for (int i = 0; i < 2; i++) p[i] = (panel){ scale[i], shift[i], zero[i], (n + 15) / 16 * 16 };
+    for (int i = 0; i < 2; i++) p[i] = (panel){ scale[i], shift[i], zero[i] };
     if (sp->each == 1) memcpy(x_scale, s->x_scale, (size_t)n * 4);
     else spread(s->x_scale, s->b1, sp->each, x_scale);
     s->acc = acc, s->fresh = true, s->apart = part * w->row_bytes;
@@ -300,15 +299,16 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
     int32_t zero[ROWS * VALUES];
     /* Rows r, r + part, r + 2 part ...; then, where some are left, the last ROWS ones. Fewer rows than ROWS: each ROWS times, by itself. */
     const int64_t part = rows / ROWS, turns = part ? part + (rows % ROWS != 0) : rows;
+    const int64_t most = MOST / sp.each < PANEL ? MOST / sp.each : PANEL; /* blocks a panel */
     int32_t lane_at[16];
-    span s = { .units = w->group == 64 ? 2 : 1, .step = __builtin_ctzll((unsigned long long)sp.step), .lane_at = lane_at, .p = { scale, shift, zero, VALUES } };
+    span s = { .units = w->group == 64 ? 2 : 1, .step = __builtin_ctzll((unsigned long long)sp.step), .lane_at = lane_at, .p = { scale, shift, zero } };
     for (int i = 0; i < 16; i++) lane_at[i] = lanes ? (int32_t)(i * lane_columns(w->kind) / sp.step) : i * (int)unit / 16;
     int64_t begin = 0;
-    if (x->n == 1 && part && !last && (w->scale_rows == 1 || w->scale_rows >= w->rows) && (!each || sp.times == 1) && blocks * sp.each <= DECODE_VALUES) {
+    if (x->n == 1 && part && !last && (w->scale_rows == 1 || w->scale_rows >= w->rows) && (!each || sp.times == 1) && blocks * sp.each <= MOST) {
         s.q = x->q, s.sum = x->sum, s.x_scale = x->scale, s.b0 = 0, s.b1 = blocks;
         decode_rows(run, w, row0, part, &sp, each, &s, y);
         begin = part;
-        s.p = (panel){ scale, shift, zero, VALUES };
+        s.p = (panel){ scale, shift, zero };
     }
     for (int64_t t0 = 0; t0 < x->n; t0 += TOKENS) {
         const int64_t tokens = x->n - t0 < TOKENS ? x->n - t0 : TOKENS;
@@ -326,8 +326,8 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
                 memset(tail[i], 0, sizeof tail[i]);
                 memcpy(tail[i], row + i * step * w->row_bytes + whole * block_bytes, (size_t)last_bytes);
             }
-            for (int64_t b0 = 0; b0 < blocks; b0 += PANEL) {
-                const int64_t n = blocks - b0 < PANEL ? blocks - b0 : PANEL, n_whole = whole - b0 < n ? whole - b0 : n;
+            for (int64_t b0 = 0; b0 < blocks; b0 += most) {
+                const int64_t n = blocks - b0 < most ? blocks - b0 : most, n_whole = whole - b0 < n ? whole - b0 : n;
                 stretch st = stretch_of(w, b0, n, &sp);
                 st.x = x_scale;
                 for (int64_t t = 0; t < tokens; t++) {
@@ -336,7 +336,7 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
                     s.x_scale = x->scale + (t0 + t) * x->scale_stride + b0;
                     s.acc = acc[t];
                     s.fresh = b0 == 0;
-                    if (turn == begin || tokens > 1 || blocks > PANEL) {
+                    if (turn == begin || tokens > 1 || blocks > most) {
                         if (sp.each == 1) memcpy(x_scale, s.x_scale, (size_t)n * 4);
                         else spread(s.x_scale, n, sp.each, x_scale);
                     }

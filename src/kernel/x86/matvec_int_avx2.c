@@ -95,7 +95,7 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
                 const __m256i w = LOAD(at), u[2] = { low_bits(w, 0, 15), low_bits(w, 4, 15) };
                 if (h == 0) _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
                 const __m256i v = dot_planes(u, 2, q + h * 32, limbs);
-                acc[r][h] = add_term(acc[r][h], v, sum, &s->p, r * s->p.stride + (lanes ? b * 16 + h * 8 : b), lanes, zero, 3, x_scale, each);
+                acc[r][h] = add_term(acc[r][h], v, sum, &s->p, r * VALUES + (lanes ? b * 16 + h * 8 : b), lanes, zero, 3, x_scale, each);
             }
         }
     }
@@ -136,7 +136,7 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
                 planes_of(at, bits, h, u);
                 if (bits == 3 || h == 0) _mm_prefetch((const char *)at + AHEAD + (bits == 3 ? h * 32 : 0), _MM_HINT_T0);
                 const __m256i v = dot_planes(u, 4, q, limbs);
-                acc[r][h] = add_term(acc[r][h], v, sum, &s->p, r * s->p.stride + (lanes ? b * 8 : b), lanes, zero, bits - 1, x_scale, each);
+                acc[r][h] = add_term(acc[r][h], v, sum, &s->p, r * VALUES + (lanes ? b * 8 : b), lanes, zero, bits - 1, x_scale, each);
             }
         }
     for (int i = 0; i < 4; i++) _mm256_storeu_ps(s->acc[i / 2] + i % 2 * 8, acc[i / 2][i % 2]);
@@ -167,7 +167,7 @@ INLINE void blocks_8(const span *s, const int is_signed, const int limbs, const 
             for (int unit = 0; unit < 4; unit++)
                 for (int h = 0; h < 2; h++) {
                     __m256i w = widen(at + unit * 32 + h * 16, is_signed);
-                    const int64_t lane = r * s->p.stride + (lanes ? (b * 4 + unit) * 16 + h * 8 : b);
+                    const int64_t lane = r * VALUES + (lanes ? (b * 4 + unit) * 16 + h * 8 : b);
                     if (zero == ZEROS) w = _mm256_sub_epi16(w, lanes ? LOAD(s->p.zero + lane) : _mm256_set1_epi32(s->p.zero[lane]));
                     else if (!is_signed && zero == MIDDLE) w = _mm256_sub_epi16(w, _mm256_set1_epi16(128));
                     for (int limb = 0; limb < limbs; limb++)

@@ -8,6 +8,9 @@
  *
  * A lane of wmat.h is a 32-bit lane here. In exact mode each limb has a sum of its own. A zero point times the sum of a lane's q is
  * one more vpdpwssd: with one limb both fit in 16 bits (16 columns of an int8), with three they are split.
+ *
+ * What a row costs is instructions rather than waiting: a core whose other thread is busy decodes less than three a cycle. So operands
+ * come from memory inside the instruction, two pointers serve all rows, and numbers of a panel lie at fixed distances.
  */
 #include <immintrin.h>
 
@@ -52,19 +55,15 @@ INLINE __m512i numbers(const int32_t *at, const int lanes, __m512i lane_at)
     return lanes ? _mm512_permutexvar_epi32(lane_at, LOAD(at)) : _mm512_set1_epi32(at[0]);
 }
 
+/* A matrix of vgf2p8affineqb: bit i of every result is bit `from` of the byte. */
+#define BIT(i, from) ((long long)1 << (8 * (7 - (i)) + (from)))
+
 /* Sums of q as zero points want them, negative: see zero_as() in matvec_int.h. */
 INLINE __m512i split_sum(__m512i sum, const int limbs, const int shift)
 {
     if (limbs == 1) return _mm512_sub_epi32(_mm512_setzero_si512(), sum);
     const __m512i low = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_and_si512(sum, _mm512_set1_epi32((1 << shift) - 1)));
     return _mm512_mask_blend_epi16(0xaaaaaaaau, low, _mm512_slli_epi32(sum, (unsigned)(16 - shift)));
-}
-
-/* acc + (float)v * scale of columns from number `at` of the panel on; v already has what zero points take off it. */
-INLINE __m512 add_term(__m512 acc, __m512i v, __m512 sum, const panel *p, int64_t at, const int lanes, const int zero, __m512 x_scale, const int each, __m512i lane_at)
-{
-    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v), each ? values(p->scale + at, lanes, lane_at) : x_scale, acc);
-    return zero == SHIFTS ? _mm512_fnmadd_ps(sum, values(p->shift + at, lanes, lane_at), acc) : acc;
 }
 
 /*
@@ -77,13 +76,27 @@ INLINE __m512 add_term(__m512 acc, __m512i v, __m512 sum, const panel *p, int64_
 #define EACH(i, n) for (int i = 0; i < (n); i++) /* emulated: functions would grow too large */
 #endif
 
-/* The last limb of each row begins with what zero points take off. */
-INLINE void begin_limbs(__m512i (*v)[3], const int limbs, const int zero, __m512i start, const int32_t *z, int64_t stride, const int lanes, __m512i lane_at)
+/* GCC 12 copies registers around the intrinsics of dot products, and loads first what the instruction could read from memory itself. */
+#ifdef __AVX512VNNI__
+#define DOT_ONE(sum, w, x) __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*(x)))
+#define DOT_LANES(sum, w, x) __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x))
+#define DOT_U8(sum, w, q) __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(w), "m"(*(const __m512i *)(const void *)(q)))
+#define HIDE(p) __asm__("" : "+r"(p)) /* a pointer to know nothing of: else GCC keeps one to every operand, more than there are registers */
+#else /* emulated */
+#define DOT_ONE(sum, w, x) ((sum) = _mm512_dpwssd_epi32(sum, w, _mm512_set1_epi32(*(x))))
+#define DOT_LANES(sum, w, x) ((sum) = _mm512_dpwssd_epi32(sum, w, x))
+#define DOT_U8(sum, w, q) ((sum) = _mm512_dpbusd_epi32(sum, w, LOAD(q)))
+#define HIDE(p) (void)(p)
+#endif
+
+/* So many rows go through a block together that a dot product seldom waits for the one before it in its sum, five cycles. */
+INLINE int together(const int limbs) { return limbs == 1 ? 8 : 4; }
+
+/* Sums of a row's limbs, the last one of which begins with what the middle of the codes takes off. */
+INLINE void begin_limbs(__m512i *v, const int limbs, __m512i start)
 {
-    EACH(i, ROWS) {
-        for (int limb = 0; limb < limbs - 1; limb++) v[i][limb] = _mm512_setzero_si512();
-        v[i][limbs - 1] = zero == ZEROS ? _mm512_dpwssd_epi32(_mm512_setzero_si512(), numbers(z + i * stride, lanes, lane_at), start) : start;
-    }
+    for (int limb = 0; limb < limbs - 1; limb++) v[limb] = _mm512_setzero_si512();
+    v[limbs - 1] = start;
 }
 
 INLINE __m512i joined(const __m512i *v, const int limbs)
@@ -92,39 +105,107 @@ INLINE __m512i joined(const __m512i *v, const int limbs)
     return _mm512_add_epi32(_mm512_slli_epi32(_mm512_add_epi32(_mm512_slli_epi32(v[0], 8), v[1]), 8), v[2]);
 }
 
+/*
+ * Where a block loop is: rows at w, w + one, w + 2 one ..., of which the addresses of the processor give all with two pointers; panels' numbers of the
+ * first row; x: scale of the activations.
+ */
+typedef struct place {
+    const uint8_t *w, *w5, *q;
+    int64_t one, three;
+    const int32_t *sum, *zero;
+    const float *scale, *shift, *x_scale;
+    __m512 x;
+} place;
+
+INLINE place begin_of(const span *s, int64_t q_bytes, int64_t sums, int64_t number)
+{
+    place at = { .w = s->w, .w5 = s->w + 5 * s->apart, .q = s->q + q_bytes, .one = s->apart, .three = 3 * s->apart, .sum = s->sum + sums,
+                 .zero = s->p.zero + number, .scale = s->p.scale + number, .shift = s->p.shift + number, .x_scale = s->x_scale + s->b0 };
+    HIDE(at.one);
+    HIDE(at.three);
+    return at;
+}
+
+INLINE void look_at(place *at, const int zero, const int each)
+{
+    HIDE(at->w);
+    HIDE(at->w5);
+    HIDE(at->q);
+    HIDE(at->sum);
+    if (each) HIDE(at->scale);
+    if (zero == ZEROS) HIDE(at->zero);
+    if (zero == SHIFTS) HIDE(at->shift);
+}
+
+INLINE void go_on(place *at, int64_t bytes, int64_t q_bytes, int64_t sums, int64_t numbers, int64_t blocks)
+{
+    at->w += bytes, at->w5 += bytes, at->q += q_bytes, at->sum += sums, at->x_scale += blocks;
+    at->zero += numbers, at->scale += numbers, at->shift += numbers;
+}
+
+INLINE const uint8_t *row_of(const place *at, const int i)
+{
+    return i < 3 ? at->w + i * at->one : i == 3 ? at->w + at->three : i == 4 ? at->w + 4 * at->one : i == 6 ? at->w + 2 * at->three : at->w5 + (i - 5) * at->one;
+}
+
+/* Asks for what comes in all rows. */
+INLINE void soon_of(const place *at, const int64_t ahead)
+{
+    place from = *at;
+    HIDE(from.w);
+    HIDE(from.w5);
+    EACH(i, ROWS) _mm_prefetch((const char *)row_of(&from, i) + ahead, _MM_HINT_T0);
+}
+
+/* acc + (float)v * the scale of a row; v already has what zero points take off it. */
+INLINE __m512 add_term(__m512 acc, __m512i v, __m512i sum, const place *at, const int row, const int lanes, const int zero, const int each, __m512i lane_at)
+{
+    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v), each ? values(at->scale + row * VALUES, lanes, lane_at) : at->x, acc);
+    return zero == SHIFTS ? _mm512_fnmadd_ps(_mm512_cvtepi32_ps(sum), values(at->shift + row * VALUES, lanes, lane_at), acc) : acc;
+}
+
 /* -------------------------------------------------------------------------------------------------------------- 4 bits */
 
 INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int zero, const int each)
 {
+    const int G = together(limbs);
     const __m512i lane_at = LOAD(s->lane_at), low = _mm512_set1_epi8(15), none = _mm512_setzero_si512();
     __m512 acc[ROWS];
     EACH(r, ROWS) acc[r] = s->fresh ? _mm512_setzero_ps() : _mm512_loadu_ps(s->acc[r]);
-    for (int64_t b = s->b0; b < s->b1; b++) {
-        const uint8_t *q = s->q + b * limbs * 128, *at = s->w + (b - s->b0) * 64;
-        const int64_t number = lanes ? b * 128 >> s->step : b;
-        const __m512 x_scale = _mm512_set1_ps(s->x_scale[b]);
-        const __m512i sum = LOAD(s->sum + b * 16);
-        const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, 3)) : zero == ZEROS ? split_sum(sum, limbs, zero_shift(PARE_W_U4)) : none;
-        __m512i w[ROWS], v[ROWS][3];
-        begin_limbs(v, limbs, zero, start, s->p.zero + number, s->p.stride, lanes, lane_at);
-        EACH(i, ROWS) {
-            w[i] = LOAD(at + i * s->apart);
-            _mm_prefetch((const char *)at + i * s->apart + AHEAD, _MM_HINT_T0);
-        }
-        EACH(p, 2)
-            EACH(i, ROWS) {
-                const __m512i u = _mm512_and_si512(p ? _mm512_srli_epi16(w[i], 4) : w[i], low);
-                for (int limb = 0; limb < limbs; limb++) v[i][limb] = _mm512_dpbusd_epi32(v[i][limb], u, LOAD(q + (limb * 2 + p) * 64));
+    const int64_t numbers_each = lanes ? 128 >> s->step : 1;
+    place at = begin_of(s, s->b0 * limbs * 128, s->b0 * 16, s->b0 * numbers_each);
+    for (int64_t left = s->b1 - s->b0; left > 0; left--) {
+        look_at(&at, zero, each);
+        if (!each) at.x = _mm512_set1_ps(*at.x_scale);
+        const __m512i sum = LOAD(at.sum), less = split_sum(sum, limbs, zero_shift(PARE_W_U4));
+        const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, 3)) : none;
+        soon_of(&at, AHEAD);
+        EACH(g, ROWS / G) {
+            __m512i w[8];
+            __m512i v[8][3];
+            EACH(i, G) {
+                w[i] = LOAD(row_of(&at, g * G + i));
+                begin_limbs(v[i], limbs, start);
             }
-        EACH(i, ROWS) acc[i] = add_term(acc[i], joined(v[i], limbs), _mm512_cvtepi32_ps(sum), &s->p, i * s->p.stride + number, lanes, zero, x_scale, each, lane_at);
+            EACH(p, 2)
+                EACH(i, G) {
+                    const __m512i u = p ? _mm512_gf2p8affine_epi64_epi8(w[i], _mm512_set1_epi64(BIT(0, 4) | BIT(1, 5) | BIT(2, 6) | BIT(3, 7)), 0) : _mm512_and_si512(w[i], low);
+                    for (int limb = 0; limb < limbs; limb++) DOT_U8(v[i][limb], u, at.q + (limb * 2 + p) * 64);
+                }
+            EACH(i, G) {
+                const int row = g * G + i;
+                const int32_t *z = at.zero + row * VALUES;
+                if (zero == ZEROS && lanes) DOT_LANES(v[i][limbs - 1], less, numbers(z, 1, lane_at));
+                else if (zero == ZEROS) DOT_ONE(v[i][limbs - 1], less, z);
+                acc[row] = add_term(acc[row], joined(v[i], limbs), sum, &at, row, lanes, zero, each, lane_at);
+            }
+        }
+        go_on(&at, 64, limbs * 128, 16, numbers_each, 1);
     }
     EACH(r, ROWS) _mm512_storeu_ps(s->acc[r], acc[r]);
 }
 
 /* --------------------------------------------------------------------------------------------------------- 3 and 2 bits */
-
-/* A matrix of vgf2p8affineqb: bit i of every result is bit `from` of the byte. */
-#define BIT(i, from) ((long long)1 << (8 * (7 - (i)) + (from)))
 
 /* The same matrix for both blocks of a vector, or one each. */
 INLINE __m512i matrices(long long first, long long second) { return _mm512_setr_epi64(first, first, first, first, second, second, second, second); }
@@ -153,29 +234,38 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
 {
     (void)lanes; /* two blocks in a vector: there are always several values */
     const int bytes = bits == 3 ? 48 : 32 /* a block */, ahead = bits == 3 ? 2 * AHEAD : AHEAD; /* measured */
+    const int G = together(limbs);
     const __m512i lane_at = LOAD(s->lane_at), none = _mm512_setzero_si512();
     __m512 acc[ROWS];
     EACH(r, ROWS) acc[r] = s->fresh ? _mm512_setzero_ps() : _mm512_loadu_ps(s->acc[r]);
-    for (int64_t b = s->b0; b < s->b1; b += 2) {
-        const uint8_t *q = s->q + b / 2 * limbs * 256, *at = s->w + (b - s->b0) * bytes;
-        const int64_t number = b * 128 >> s->step;
-        const __m512 x_scale = _mm512_mask_mov_ps(_mm512_set1_ps(s->x_scale[b]), 0xff00, _mm512_set1_ps(s->x_scale[b + 1]));
-        const __m512i sum = LOAD(s->sum + b * 8);
-        const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, (unsigned)bits - 1)) : zero == ZEROS ? split_sum(sum, limbs, zero_shift(PARE_W_U2)) : none;
-        codes w[ROWS];
-        __m512i v[ROWS][3];
-        begin_limbs(v, limbs, zero, start, s->p.zero + number, s->p.stride, 1, lane_at);
-        EACH(i, ROWS) {
-            w[i] = codes_of(at + i * s->apart, bits);
-            _mm_prefetch((const char *)at + i * s->apart + ahead, _MM_HINT_T0);
-            if (bits == 3) _mm_prefetch((const char *)at + i * s->apart + ahead + 64, _MM_HINT_T0);
-        }
-        EACH(p, 4)
-            EACH(i, ROWS) {
-                const __m512i u = plane_of(&w[i], bits, p);
-                for (int limb = 0; limb < limbs; limb++) v[i][limb] = _mm512_dpbusd_epi32(v[i][limb], u, LOAD(q + (limb * 4 + p) * 64));
+    const int64_t numbers_each = 256 >> s->step;
+    place at = begin_of(s, s->b0 / 2 * limbs * 256, s->b0 * 8, s->b0 / 2 * numbers_each);
+    for (int64_t left = s->b1 - s->b0; left > 0; left -= 2) {
+        look_at(&at, zero, each);
+        if (!each) at.x = _mm512_mask_mov_ps(_mm512_set1_ps(at.x_scale[0]), 0xff00, _mm512_set1_ps(at.x_scale[1]));
+        const __m512i sum = LOAD(at.sum), less = split_sum(sum, limbs, zero_shift(PARE_W_U2));
+        const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, (unsigned)bits - 1)) : none;
+        soon_of(&at, ahead);
+        if (bits == 3) soon_of(&at, ahead + 64);
+        EACH(g, ROWS / G) {
+            codes w[8];
+            __m512i v[8][3];
+            EACH(i, G) {
+                w[i] = codes_of(row_of(&at, g * G + i), bits);
+                begin_limbs(v[i], limbs, start);
             }
-        EACH(i, ROWS) acc[i] = add_term(acc[i], joined(v[i], limbs), _mm512_cvtepi32_ps(sum), &s->p, i * s->p.stride + number, 1, zero, x_scale, each, lane_at);
+            EACH(p, 4)
+                EACH(i, G) {
+                    const __m512i u = plane_of(&w[i], bits, p);
+                    for (int limb = 0; limb < limbs; limb++) DOT_U8(v[i][limb], u, at.q + (limb * 4 + p) * 64);
+                }
+            EACH(i, G) {
+                const int row = g * G + i;
+                if (zero == ZEROS) DOT_LANES(v[i][limbs - 1], less, numbers(at.zero + row * VALUES, 1, lane_at));
+                acc[row] = add_term(acc[row], joined(v[i], limbs), sum, &at, row, 1, zero, each, lane_at);
+            }
+        }
+        go_on(&at, 2 * bytes, limbs * 256, 16, numbers_each, 2);
     }
     EACH(r, ROWS) _mm512_storeu_ps(s->acc[r], acc[r]);
 }
@@ -200,13 +290,13 @@ INLINE void blocks_8(const span *s, const int is_signed, const int limbs, const 
                 const __m256i half = _mm256_loadu_si256((const __m256i *)(const void *)(at + unit * 32));
                 const int64_t value = lanes ? (b * 128 + unit * 32) >> s->step : b;
                 __m512i w = is_signed ? _mm512_cvtepi8_epi16(half) : _mm512_cvtepu8_epi16(half);
-                if (zero == ZEROS) w = _mm512_sub_epi16(w, numbers(s->p.zero + r * s->p.stride + value, lanes, lane_at));
+                if (zero == ZEROS) w = _mm512_sub_epi16(w, numbers(s->p.zero + r * VALUES + value, lanes, lane_at));
                 else if (!is_signed && zero == MIDDLE) w = _mm512_sub_epi16(w, _mm512_set1_epi16(128));
                 for (int limb = 0; limb < limbs; limb++) v[limb] = _mm512_dpwssd_epi32(v[limb], w, LOAD(q + (unit * limbs + limb) * 64));
                 if (unit % (lanes ? s->units : 4) != (lanes ? s->units : 4) - 1) continue;
                 __m512 f = _mm512_cvtepi32_ps(v[0]), scale = x_scale;
                 if (limbs > 1) f = _mm512_fmadd_ps(f, _mm512_set1_ps(16384.0f), _mm512_cvtepi32_ps(v[1]));
-                if (each) scale = values(s->p.scale + r * s->p.stride + value, lanes, lane_at);
+                if (each) scale = values(s->p.scale + r * VALUES + value, lanes, lane_at);
                 acc[r] = _mm512_fmadd_ps(f, scale, acc[r]);
                 v[0] = v[1] = _mm512_setzero_si512();
             }
