@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/alloc.h"
@@ -17,6 +18,19 @@ double pare_now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void pare_alloc_big_pages(void *at, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    const int collapse = 25; /* MADV_COLLAPSE, which older headers lack; older systems refuse it */
+    const size_t skip = (PARE_BIG_PAGE - ((uintptr_t)at & (PARE_BIG_PAGE - 1))) % PARE_BIG_PAGE;
+    if (bytes < skip + PARE_BIG_PAGE) return;
+    bytes = (bytes - skip) / PARE_BIG_PAGE * PARE_BIG_PAGE;
+    if (madvise((char *)at + skip, bytes, MADV_HUGEPAGE) == 0) madvise((char *)at + skip, bytes, collapse);
+#else
+    (void)at, (void)bytes;
+#endif
 }
 
 /* Reads a small file of /proc or /sys; no heap. Returns its length, 0 when there is none. */

@@ -8,7 +8,10 @@
 
 #include "graph/engine.h"
 
-enum { SERIAL_ELEMENTS = 32768 }; /* below, waking the other threads costs more than it gains */
+enum {
+    SERIAL_ELEMENTS = 32768, /* below, waking the other threads costs more than it gains */
+    SETTLE_TOKENS = 16       /* a step's tokens for which one more cache may go over to big pages */
+};
 
 /* ------------------------------------------------------------------------------------------------------------- for ops */
 
@@ -263,6 +266,17 @@ pare_status pare_engine_check_ids(const pare_engine *e, const int32_t *ids, int6
     return PARE_OK;
 }
 
+/* Caches of sequences that are half full now get big pages; one a step, so that no token waits for all of them, or more with many tokens. */
+static void settle_caches(pare_engine *e)
+{
+    for (int64_t s = 0; s < e->options.sequences; s++) {
+        int64_t left = 1 + (e->next[s] - e->lengths[s]) / SETTLE_TOKENS;
+        if (e->next[s] == e->lengths[s] || e->next[s] < e->ctx_len / 2) continue;
+        for (size_t c = 0; c < e->graph->caches.n && left > 0; c++)
+            if (!e->caches[c].cross && pare_kv_settle(&e->caches[c], s)) left--;
+    }
+}
+
 /* Lengths after the step, room in the caches. */
 static pare_status check_decoder(pare_engine *e, const pare_batch *b, pare_err *err)
 {
@@ -292,6 +306,7 @@ static pare_status run_decoder(pare_engine *e, const pare_batch *b, sink *out, p
 {
     pare_status st = check_decoder(e, b, err);
     const int64_t chunks = (b->n + e->cap_tokens - 1) / e->cap_tokens;
+    if (st == PARE_OK) settle_caches(e);
     for (int64_t i = 0; i < chunks && st == PARE_OK; i++) {
         const int64_t first = b->n * i / chunks;
         st = run_chunk(e, b, first, b->n * (i + 1) / chunks - first, out, err);

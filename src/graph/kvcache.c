@@ -71,8 +71,8 @@ pare_status pare_kv_reserve(pare_kvcache *c, int64_t slot, int64_t positions, pa
     positions = whole_panels(positions);
     part_bytes(c, positions, c->k_dim, &k);
     part_bytes(c, positions, c->v_dim, &v);
-    s->k = pare_alloc_aligned(64, k + 64); /* kernels may load whole vectors */
-    s->v = pare_alloc_aligned(64, v + 64);
+    s->k = pare_alloc_aligned(k < PARE_BIG_PAGE ? 64 : PARE_BIG_PAGE, k + 64); /* kernels may load whole vectors */
+    s->v = pare_alloc_aligned(v < PARE_BIG_PAGE ? 64 : PARE_BIG_PAGE, v + 64);
     if (is_dynamic(c)) {
         s->k_scale = pare_alloc_aligned(64, (size_t)(c->kv_heads * positions) * sizeof(float) + 64);
         s->v_scale = pare_alloc_aligned(64, (size_t)(c->kv_heads * positions) * sizeof(float) + 64);
@@ -83,6 +83,16 @@ pare_status pare_kv_reserve(pare_kvcache *c, int64_t slot, int64_t positions, pa
     }
     s->cap = positions;
     return PARE_OK;
+}
+
+bool pare_kv_settle(pare_kvcache *c, int64_t slot)
+{
+    pare_kvslot *s = &c->slots[slot];
+    size_t k, v;
+    if (s->settled || !s->k || !part_bytes(c, s->cap, c->k_dim, &k) || !part_bytes(c, s->cap, c->v_dim, &v)) return false;
+    pare_alloc_big_pages(s->k, k);
+    pare_alloc_big_pages(s->v, v);
+    return s->settled = true;
 }
 
 static void write_static(int8_t *to, const float *x, int64_t n, float scale)

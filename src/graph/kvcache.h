@@ -12,7 +12,8 @@
  * (truncation) then needs nothing, and windows only skip them.
  *
  * Address space for all `cap` positions is taken when a slot is first used; the system gives pages as positions are written, so an unused context
- * costs nothing.
+ * costs nothing. When a sequence has come half the way the cache goes over to pages of 2 MiB: with small ones a token at depth 4096 looks up
+ * thousands of pages, each through tables that the weights have driven out of the caches since the last token.
  */
 #ifndef PARE_GRAPH_KVCACHE_H
 #define PARE_GRAPH_KVCACHE_H
@@ -22,6 +23,7 @@ typedef struct pare_kvslot {
     int64_t cap;               /* positions there is room for, whole panels */
     uint8_t *k, *v;
     float *k_scale, *v_scale;  /* [kv_heads][cap], dynamic int8 only */
+    bool settled;              /* in big pages as far as they fit */
 } pare_kvslot;
 
 typedef struct pare_kvcache {
@@ -41,6 +43,8 @@ void pare_kv_clear(pare_kvcache *c);
 bool pare_kv_bytes(const pare_kvcache *c, int64_t positions, uint64_t *bytes);
 /* Room for `positions` of a slot; what was there is lost when it has to grow. */
 pare_status pare_kv_reserve(pare_kvcache *c, int64_t slot, int64_t positions, pare_err *err);
+/* Puts a slot that will be full of positions into big pages; false when it is already. Takes milliseconds. */
+bool pare_kv_settle(pare_kvcache *c, int64_t slot);
 void pare_kv_forget(pare_kvcache *c, int64_t slot); /* gives the slot's memory back */
 /* Rows of one head: k [n] rows k_stride apart, v likewise, to positions pos ... pos + n - 1. room: for a row of keys, as f32. */
 void pare_kv_write(const pare_kvcache *c, const pare_kernels *kernels, int64_t slot, int64_t head, int64_t pos, int64_t n, const float *k, int64_t k_stride,

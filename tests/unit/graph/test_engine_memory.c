@@ -404,12 +404,32 @@ static void caches_hold_what_they_were_given(void **state)
     pare_ctx_free(ctx);
 }
 
+/* Two and a half big pages of keys, half of them written: the same bytes afterwards, and room that can be written. */
+static void caches_move_to_big_pages(void **state)
+{
+    (void)state;
+    enum { K = 64, POSITIONS = 5 * (int)(PARE_BIG_PAGE / 2 / K / 2) };
+    const pare_gcache shape = { .kv_heads = 1, .k_dim = K, .v_dim = K };
+    pare_kvcache c;
+    assert_ok(pare_kv_init(&c, &shape, PARE_F16, PARE_F16, 2, NULL));
+    assert_false(pare_kv_settle(&c, 0)); /* nothing there */
+    assert_ok(pare_kv_reserve(&c, 0, POSITIONS, NULL));
+    uint32_t *k = (uint32_t *)(void *)c.slots[0].k;
+    const size_t n = (size_t)POSITIONS * K / 2;
+    for (size_t i = 0; i < n / 2; i++) k[i] = (uint32_t)i * 2654435761u;
+    assert_true(pare_kv_settle(&c, 0));
+    assert_false(pare_kv_settle(&c, 0)); /* it is done */
+    for (size_t i = n / 2; i < n; i++) k[i] = (uint32_t)i * 2654435761u;
+    for (size_t i = 0; i < n; i++) assert_true(k[i] == (uint32_t)i * 2654435761u);
+    pare_kv_clear(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streaming_changes_no_bit), cmocka_unit_test(large_heads_come_in_slices), cmocka_unit_test(too_little_memory),       cmocka_unit_test(activations_do_not_grow_with_layers),
         cmocka_unit_test(bad_weights),              cmocka_unit_test(reading_fails_in_a_step), cmocka_unit_test(every_allocation_may_fail),
-        cmocka_unit_test(caches_hold_what_they_were_given),
+        cmocka_unit_test(caches_hold_what_they_were_given), cmocka_unit_test(caches_move_to_big_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
