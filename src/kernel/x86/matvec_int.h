@@ -220,36 +220,38 @@ INLINE void fill_panels(const pare_wmat *w, const int64_t *first, const stretch 
  * are done when wider loads want them.
  */
 
-/* What comes in later turns of scales and zero points: few bytes a row, which no prefetcher sees in time. */
-INLINE void soon(const uint8_t *from, int64_t bytes)
-{
-    for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)from + 2 * bytes + 128 + i, _MM_HINT_T0);
-}
+/* What comes in later turns of scales and zero points: few bytes a row, which no prefetcher sees in time. This far ahead: */
+INLINE int64_t turns_on(int64_t bytes) { return 2 * bytes + 128; }
 
-INLINE void decode_fill(const pare_dtype dtype, const pare_wmat *w, int64_t number, int64_t part, int64_t n, int limbs, const float *x, const panel *p)
+/* Of the including file: scales_of() for ROWS rows, of which each has its scales `next` numbers after those of the one before. Asks for coming rows', too. */
+INLINE void scales_of_rows(const pare_dtype dtype, const pare_wmat *w, int64_t at, int64_t next, int64_t n, const float *x, float *out);
+
+/* zeros_of() for them. */
+INLINE void zeros_of_rows(const pare_wmat *w, int limbs, int64_t at, int64_t next, int64_t n, int32_t *out);
+
+/* Out of line each: together they would want more registers than there are. */
+#define APART static __attribute__((noinline)) void
+APART decode_bf16(const pare_wmat *w, int64_t at, int64_t next, int64_t n, const float *x, float *out) { scales_of_rows(PARE_BF16, w, at, next, n, x, out); }
+APART decode_f16(const pare_wmat *w, int64_t at, int64_t next, int64_t n, const float *x, float *out) { scales_of_rows(PARE_F16, w, at, next, n, x, out); }
+APART decode_f32(const pare_wmat *w, int64_t at, int64_t next, int64_t n, const float *x, float *out) { scales_of_rows(PARE_F32, w, at, next, n, x, out); }
+
+APART decode_zeros(const pare_wmat *w, int64_t at, int64_t next, int64_t n, int limbs, int32_t *out)
 {
-    const int64_t size = dtype == PARE_F32 ? 4 : 2;
-    for (int i = 0; i < ROWS; i++, number += part) {
-        const int64_t at = w->scale_rows == 1 ? number * w->groups : 0;
-        if (w->groups == 1) { /* the scale is for the end, and only a zero point is wanted */
-            for (int64_t j = 0; j < n; j++) p->zero[i * VALUES + j] = zero_as(w->kind, limbs, w->zero[at]);
-            continue;
-        }
-        soon((const uint8_t *)w->scale + at * size, n * size);
-        scales_of(dtype, w, at, n, x, p->scale + i * VALUES);
-        if (w->zero) {
-            soon(w->zero + at, n);
-            zeros_of(w, limbs, at, n, p->zero + i * VALUES);
-        }
-        for (int64_t j = 0; w->shift && j < n; j++) p->shift[i * VALUES + j] = w->shift[at + j] * x[j];
+    if (w->groups > 1) {
+        zeros_of_rows(w, limbs, at, next, n, out);
+        return;
     }
+    for (int i = 0; i < ROWS; i++) /* the scale is for the end, and only a zero point is wanted */
+        for (int64_t j = 0; j < n; j++) out[i * VALUES + j] = zero_as(w->kind, limbs, w->zero[at + i * next]);
 }
 
 static void decode_panel(const pare_wmat *w, int64_t number, int64_t part, int64_t n, int limbs, const float *x, const panel *p)
 {
-    if (w->scale_dtype == PARE_BF16) decode_fill(PARE_BF16, w, number, part, n, limbs, x, p);
-    else if (w->scale_dtype == PARE_F16) decode_fill(PARE_F16, w, number, part, n, limbs, x, p);
-    else decode_fill(PARE_F32, w, number, part, n, limbs, x, p);
+    const int64_t at = w->scale_rows == 1 ? number * w->groups : 0, next = w->scale_rows == 1 ? part * w->groups : 0;
+    if (w->groups > 1) (w->scale_dtype == PARE_BF16 ? decode_bf16 : w->scale_dtype == PARE_F16 ? decode_f16 : decode_f32)(w, at, next, n, x, p->scale);
+    if (w->zero) decode_zeros(w, at, next, n, limbs, p->zero);
+    for (int i = 0; w->shift && i < ROWS; i++)
+        for (int64_t j = 0; j < n; j++) p->shift[i * VALUES + j] = w->shift[at + i * next + j] * x[j];
 }
 
 /* Rows row0 + i * part + turn; s: all but w, p and acc. */

@@ -44,6 +44,23 @@ INLINE void zeros_of(const pare_wmat *w, int limbs, int64_t at, int64_t n, int32
     for (; i < n; i++) out[i] = zero_as(w->kind, limbs, w->zero[at + i]);
 }
 
+INLINE void scales_of_rows(const pare_dtype dtype, const pare_wmat *w, int64_t at, int64_t next, int64_t n, const float *x, float *out)
+{
+    const int64_t size = dtype == PARE_F32 ? 4 : 2, ahead = turns_on(n * size);
+    for (int r = 0; r < ROWS; r++, at += next) {
+        for (int64_t i = 0; i < n * size; i += 64) _mm_prefetch((const char *)w->scale + at * size + ahead + i, _MM_HINT_T0);
+        scales_of(dtype, w, at, n, x, out + r * VALUES);
+    }
+}
+
+INLINE void zeros_of_rows(const pare_wmat *w, int limbs, int64_t at, int64_t next, int64_t n, int32_t *out)
+{
+    for (int r = 0; r < ROWS; r++, at += next) {
+        for (int64_t i = 0; i < n; i += 64) _mm_prefetch((const char *)w->zero + at + turns_on(n) + i, _MM_HINT_T0);
+        zeros_of(w, limbs, at, n, out + r * VALUES);
+    }
+}
+
 INLINE __m256i low_bits(__m256i v, int shift, int mask)
 {
     return _mm256_and_si256(shift ? _mm256_srli_epi16(v, shift) : v, _mm256_set1_epi8((char)mask));

@@ -19,28 +19,71 @@ enum { ROWS = 8, PACKED = 1 };
 
 #define LOAD(at) _mm512_loadu_si512((const void *)(at))
 
+/* 16 scales, or those of them that are there. */
+INLINE __m512 some_scales(const pare_dtype dtype, const uint8_t *from, const int all, __mmask16 there)
+{
+    if (dtype == PARE_F32) return all ? _mm512_loadu_ps(from) : _mm512_maskz_loadu_ps(there, from);
+    const __m256i half = all ? _mm256_loadu_si256((const __m256i *)(const void *)from) : _mm256_maskz_loadu_epi16(there, from);
+    return dtype == PARE_F16 ? _mm512_cvtph_ps(half) : _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+INLINE __mmask16 first_of(int64_t n) { return (__mmask16)(n < 16 ? (1u << n) - 1u : 0xffffu); }
+
 INLINE void scales_of(const pare_dtype dtype, const pare_wmat *w, int64_t at, int64_t n, const float *x, float *out)
 {
-    const uint8_t *from = (const uint8_t *)w->scale + at * (dtype == PARE_F32 ? 4 : 2);
+    const int64_t size = dtype == PARE_F32 ? 4 : 2;
+    const uint8_t *from = (const uint8_t *)w->scale + at * size;
     for (int64_t i = 0; i < n; i += 16) {
-        const uint8_t *here = from + i * (dtype == PARE_F32 ? 4 : 2);
-        const __mmask16 there = (__mmask16)(n - i < 16 ? (1u << (n - i)) - 1u : 0xffffu);
-        const __m512 f = dtype == PARE_F32   ? _mm512_maskz_loadu_ps(there, here)
-                         : dtype == PARE_F16 ? _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(there, here))
-                                             : _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, here)), 16));
+        const __mmask16 there = first_of(n - i);
+        const __m512 f = some_scales(dtype, from + i * size, 0, there);
         _mm512_storeu_ps(out + i, x ? _mm512_mul_ps(f, _mm512_maskz_loadu_ps(there, x + i)) : f);
+    }
+}
+
+INLINE void scales_of_rows(const pare_dtype dtype, const pare_wmat *w, int64_t at, int64_t next, int64_t n, const float *x, float *out)
+{
+    const int64_t size = dtype == PARE_F32 ? 4 : 2, ahead = turns_on(n * size);
+    for (int64_t i = 0; i < n; i += 16) {
+        const __mmask16 there = first_of(n - i);
+        const __m512 scale = _mm512_maskz_loadu_ps(there, x + i);
+        const uint8_t *from = (const uint8_t *)w->scale + (at + i) * size;
+        for (int r = 0; r < ROWS; r++, from += next * size) {
+            _mm_prefetch((const char *)from + ahead, _MM_HINT_T0);
+            const __m512 f = n - i >= 16 ? some_scales(dtype, from, 1, there) : some_scales(dtype, from, 0, there);
+            _mm512_storeu_ps(out + r * VALUES + i, _mm512_mul_ps(f, scale));
+        }
+    }
+}
+
+/* 16 zero points by zero_as(); bytes: of byte kinds, else `shift` as far as -2^k z stands from z. */
+INLINE __m512i some_zeros(__m128i codes, const int bytes, __m512i offset, __m512i shift)
+{
+    const __m512i z = _mm512_sub_epi32(_mm512_cvtepu8_epi32(codes), offset);
+    return bytes ? _mm512_mask_blend_epi16(0xaaaaaaaau, z, _mm512_slli_epi32(z, 16)) : _mm512_sub_epi32(z, _mm512_sllv_epi32(z, shift));
+}
+
+INLINE void zeros_of_rows(const pare_wmat *w, int limbs, int64_t at, int64_t next, int64_t n, int32_t *out)
+{
+    const bool bytes = pare_wkind_bytes(w->kind);
+    const __m512i offset = _mm512_set1_epi32(w->kind == PARE_W_I8 ? 128 : 0), shift = _mm512_set1_epi32(limbs > 1 ? 16 + zero_shift(w->kind) : 32);
+    for (int64_t i = 0; i < n; i += 16) {
+        const __mmask16 there = first_of(n - i);
+        const uint8_t *from = w->zero + at + i;
+        for (int r = 0; r < ROWS; r++, from += next) {
+            _mm_prefetch((const char *)from + turns_on(n), _MM_HINT_T0);
+            const __m128i codes = n - i >= 16 ? _mm_loadu_si128((const __m128i *)(const void *)from) : _mm_maskz_loadu_epi8(there, from);
+            _mm512_storeu_si512(out + r * VALUES + i, bytes ? some_zeros(codes, 1, offset, shift) : some_zeros(codes, 0, offset, shift));
+        }
     }
 }
 
 INLINE void zeros_of(const pare_wmat *w, int limbs, int64_t at, int64_t n, int32_t *out)
 {
-    const int32_t offset = w->kind == PARE_W_I8 ? 128 : 0, factor = zero_as(w->kind, limbs, 1 + offset) >> 16;
+    const bool bytes = pare_wkind_bytes(w->kind);
+    const __m512i offset = _mm512_set1_epi32(w->kind == PARE_W_I8 ? 128 : 0), shift = _mm512_set1_epi32(limbs > 1 ? 16 + zero_shift(w->kind) : 32);
     for (int64_t i = 0; i < n; i += 16) {
-        const __mmask16 there = (__mmask16)(n - i < 16 ? (1u << (n - i)) - 1u : 0xffffu);
-        __m512i z = _mm512_sub_epi32(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(there, w->zero + at + i)), _mm512_set1_epi32(offset));
-        if (factor == 1) z = _mm512_mask_blend_epi16(0xaaaaaaaau, z, _mm512_slli_epi32(z, 16));
-        else if (factor) z = _mm512_mask_blend_epi16(0xaaaaaaaau, z, _mm512_slli_epi32(_mm512_mullo_epi32(z, _mm512_set1_epi32(factor)), 16));
-        _mm512_storeu_si512(out + i, z);
+        const __m128i codes = _mm_maskz_loadu_epi8(first_of(n - i), w->zero + at + i);
+        _mm512_storeu_si512(out + i, some_zeros(codes, bytes, offset, shift));
     }
 }
 
