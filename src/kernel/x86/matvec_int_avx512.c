@@ -195,9 +195,10 @@ INLINE const uint8_t *row_of(const place *at, const int i)
 INLINE void soon_of(const place *at, const int64_t ahead)
 {
     place from = *at;
+    from.w += ahead, from.w5 += ahead;
     HIDE(from.w);
     HIDE(from.w5);
-    EACH(i, ROWS) _mm_prefetch((const char *)row_of(&from, i) + ahead, _MM_HINT_T0);
+    EACH(i, ROWS) _mm_prefetch((const char *)row_of(&from, i), _MM_HINT_T0);
 }
 
 /* acc + (float)v * the scale of a row; v already has what zero points take off it. */
@@ -253,55 +254,54 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
 /* The same matrix for both blocks of a vector, or one each. */
 INLINE __m512i matrices(long long first, long long second) { return _mm512_setr_epi64(first, first, first, first, second, second, second, second); }
 
-/* Two blocks are four planes: those of 2 bits are fields of one vector; of 3 bits as wmat.h says, `both` being what the two blocks share. */
-typedef struct codes { __m512i own, both; } codes;
-
-INLINE codes codes_of(const uint8_t *at, const int bits)
+/* Two blocks are four planes, p: those of 2 bits are fields of one vector; of 3 bits as wmat.h says, `both` being what the two blocks share. */
+INLINE __m512i plane_of(__m512i own, __m512i both, const int bits, const int p)
 {
-    const __m512i own = LOAD(at);
-    return (codes){ own, bits == 2 ? own : _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(const void *)(at + 64))) };
-}
-
-/* Plane p of four. */
-INLINE __m512i plane_of(const codes *c, const int bits, const int p)
-{
-    if (p == 0) return _mm512_and_si512(c->own, _mm512_set1_epi8(bits == 2 ? 3 : 7));
-    if (bits == 2) return _mm512_gf2p8affine_epi64_epi8(c->own, _mm512_set1_epi64(BIT(0, 2 * p) | BIT(1, 2 * p + 1)), 0);
-    if (p == 1) return _mm512_gf2p8affine_epi64_epi8(c->own, _mm512_set1_epi64(BIT(0, 5) | BIT(1, 6) | BIT(2, 7)), 0);
-    if (p == 2) return _mm512_gf2p8affine_epi64_epi8(c->both, matrices(BIT(0, 0) | BIT(1, 1) | BIT(2, 2), BIT(0, 3) | BIT(1, 4) | BIT(2, 5)), 0);
-    const __m512i parts = _mm512_ternarylogic_epi32(_mm512_set1_epi8(0x18), c->own, c->both, 0xca); /* mask ? own : both */
+    if (p == 0) return _mm512_and_si512(own, _mm512_set1_epi8(bits == 2 ? 3 : 7));
+    if (bits == 2) return _mm512_gf2p8affine_epi64_epi8(own, _mm512_set1_epi64(BIT(0, 2 * p) | BIT(1, 2 * p + 1)), 0);
+    if (p == 1) return _mm512_gf2p8affine_epi64_epi8(own, _mm512_set1_epi64(BIT(0, 5) | BIT(1, 6) | BIT(2, 7)), 0);
+    if (p == 2) return _mm512_gf2p8affine_epi64_epi8(both, matrices(BIT(0, 0) | BIT(1, 1) | BIT(2, 2), BIT(0, 3) | BIT(1, 4) | BIT(2, 5)), 0);
+    const __m512i parts = _mm512_ternarylogic_epi32(_mm512_set1_epi8(0x18), own, both, 0xca); /* mask ? own : both */
     return _mm512_gf2p8affine_epi64_epi8(parts, matrices(BIT(0, 3) | BIT(1, 4) | BIT(2, 6), BIT(0, 3) | BIT(1, 4) | BIT(2, 7)), 0);
 }
 
 INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const int lanes, const int zero, const int each)
 {
     (void)lanes; /* two blocks in a vector: there are always several values */
-    const int bytes = bits == 3 ? 48 : 32 /* a block */, ahead = bits == 3 ? 2 * AHEAD : AHEAD; /* measured */
+    const int bytes = bits == 3 ? 48 : 32; /* a block */
     const int G = together(limbs);
     const __m512i lane_at = LOAD(s->lane_at), none = _mm512_setzero_si512();
     __m512 acc[ROWS];
     EACH(r, ROWS) acc[r] = s->fresh ? _mm512_setzero_ps() : _mm512_loadu_ps(s->acc[r]);
     const int64_t numbers_each = 256 >> s->step;
     place at = begin_of(s, s->b0 / 2 * limbs * 256, s->b0 * 8, s->b0 / 2 * numbers_each);
-    for (int64_t left = s->b1 - s->b0; left > 0; left -= 2) {
+    for (int64_t b = s->b0; b < s->b1; b += 2) {
         look_at(&at, zero, each);
         if (!each) at.x = _mm512_mask_mov_ps(_mm512_set1_ps(at.x_scale[0]), 0xff00, _mm512_set1_ps(at.x_scale[1]));
         const __m512i sum = LOAD(at.sum), less = split_sum(sum, limbs, zero_shift(PARE_W_U2));
         const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, (unsigned)bits - 1)) : none;
-        soon_of(&at, ahead);
-        if (bits == 3) soon_of(&at, ahead + 64);
+        if (bits == 2) soon_of(&at, AHEAD);
+        else if (b % 4) soon_of(&at, 2 * AHEAD + 32); /* two units are three lines */
+        else soon_of(&at, 2 * AHEAD), soon_of(&at, 2 * AHEAD + 64);
         EACH(g, ROWS / G) {
-            codes w[8];
-            __m512i v[8][3];
+            __m512i own[8], v[8][3];
             EACH(i, G) {
-                w[i] = codes_of(row_of(&at, g * G + i), bits);
+                own[i] = LOAD(row_of(&at, g * G + i));
                 begin_limbs(v[i], limbs, start);
             }
             EACH(p, 4)
                 EACH(i, G) {
-                    const __m512i u = plane_of(&w[i], bits, p);
+                    if (bits == 3 && p > 1) continue;
+                    const __m512i u = plane_of(own[i], own[i], bits, p);
                     for (int limb = 0; limb < limbs; limb++) DOT_U8(v[i][limb], u, at.q + (limb * 4 + p) * 64);
                 }
+            EACH(i, G) {
+                if (bits == 2) continue;
+                const __m512i both = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(const void *)(row_of(&at, g * G + i) + 64)));
+                const __m512i u2 = plane_of(own[i], both, 3, 2), u3 = plane_of(own[i], both, 3, 3);
+                for (int limb = 0; limb < limbs; limb++) DOT_U8(v[i][limb], u2, at.q + (limb * 4 + 2) * 64);
+                for (int limb = 0; limb < limbs; limb++) DOT_U8(v[i][limb], u3, at.q + (limb * 4 + 3) * 64);
+            }
             EACH(i, G) {
                 const int row = g * G + i;
                 if (zero == ZEROS) DOT_LANES(v[i][limbs - 1], less, numbers(at.zero + row * VALUES, 1, lane_at));
