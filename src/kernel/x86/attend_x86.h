@@ -9,7 +9,7 @@
  * both by chunks of at most 64 keys that are made f32 just before, in the first cache: one conversion for all rows, and one set of tiles for all
  * dtypes. f16 for one tile of few rows is converted while the tile loads it: waits for memory then hide behind arithmetic.
  * With few queries (decode) a block is several chunks, so that what a block costs a row (maximum, sum, factor) is shared by many keys, and the
- * next chunk is asked for while this one is worked on; with many (prefill) a block is one chunk, and up to 192 rows go through it.
+ * next but one is asked for while this one is worked on; with many (prefill) a block is one chunk, and up to 192 rows go through it.
  *
  * Keys that come as rows are transposed to panels first. Blocks begin at multiples of their size, which depends on the shape of a key only, and
  * a row's sums do not depend on the rows beside it: heads may be given in one call or in several, the bits are the same.
@@ -28,6 +28,7 @@ enum {
     BLOCK_FEW = 256,           /* keys of a block of few rows */
     DIM_WHOLE = 64,            /* longer keys come by half as many: a chunk as f32 shares the first cache with the rows */
     QUERIES_FEW = 4,
+    AHEAD = 2,                 /* chunks: what is asked for meanwhile */
     PANEL = PARE_KEY_PANEL,
     IN_PANEL = PANEL / W       /* vectors */
 };
@@ -100,10 +101,10 @@ INLINE void seen(const work *w, int64_t r, int64_t rows, int64_t first, int64_t 
     *hi = *hi < n ? *hi : n;
 }
 
-/* Asks for n bytes. Never faults. */
+/* Asks for n bytes, into the second cache: what comes into the first one early drives out what is used, and waits in line there. Never faults. */
 INLINE void ask(uintptr_t at, int64_t n)
 {
-    for (int64_t i = 0; i < n; i += 64) _mm_prefetch((const char *)(at + (uintptr_t)i), _MM_HINT_T0);
+    for (int64_t i = 0; i < n; i += 64) _mm_prefetch((const char *)(at + (uintptr_t)i), _MM_HINT_T1);
 }
 
 /* ------------------------------------------------------------------------------------------------------ a chunk made f32 */
@@ -266,8 +267,8 @@ INLINE void step_scores(vec acc[][4], int rows, const float *q, const void *keys
 }
 
 /*
- * rows x vectors of scores from key j of the chunk on, which begins a panel: s[i][j ...] = <q_i, k> over dim. Meanwhile the same keys of the
- * next chunk are asked for, `asks` bytes a step.
+ * rows x vectors of scores from key j of the chunk on, which begins a panel: s[i][j ...] = <q_i, k> over dim. Meanwhile the same keys of a
+ * chunk to come are asked for, `asks` bytes a step.
  */
 INLINE void tile_scores(const work *w, int64_t r, int rows, int64_t j, int vectors, int64_t asks, pare_dtype read)
 {
@@ -277,7 +278,7 @@ INLINE void tile_scores(const work *w, int64_t r, int rows, int64_t j, int vecto
     const void *keys = w->k_at;
     float *s = w->p + r * KEYS + j;
     int64_t k = j / PANEL * panel, d = 0;
-    uintptr_t next = (uintptr_t)w->a->k + (uintptr_t)((w->chunk + w->keys + j) * dim * size_of(w->a->dtype));
+    uintptr_t next = (uintptr_t)w->a->k + (uintptr_t)((w->chunk + AHEAD * w->keys + j) * dim * size_of(w->a->dtype));
     for (int i = 0; i < rows; i++)
         for (int x = 0; x < vectors; x++) acc[i][x] = v_set1(0.0f);
     for (; d + 2 <= dim; d += 2, next += (uintptr_t)(2 * asks), q += 2 * rows, k += 2 * PANEL) { /* by twos: the loop's own instructions count */
@@ -296,7 +297,7 @@ INLINE int vectors_for(int rows) { return rows <= (MR > 6 ? 6 : 3) ? 4 : 2; }
 INLINE void rows_scores(const work *w, int64_t r, int rows, pare_dtype read)
 {
     const int vectors = vectors_for(rows);
-    int64_t asks = w->few && w->a->k_panels && r == 0 && w->chunk + w->keys < w->a->keys ? W * size_of(w->a->dtype) : 0; /* a vector */
+    int64_t asks = w->few && w->a->k_panels && r == 0 && w->chunk + AHEAD * w->keys < w->a->keys ? W * size_of(w->a->dtype) : 0; /* a vector */
     int64_t lo, hi, j;
     seen(w, r, rows, w->chunk, w->keys, &lo, &hi);
     if (read == PARE_F16) asks = W * size_of(PARE_F16); /* past the end, too: no harm and no question */
@@ -441,7 +442,7 @@ INLINE void step_values(vec acc[][4], int rows, const float *p, const void *from
     }
 }
 
-/* rows x vectors of out from column c on; the last vector may be a part. The same columns of the next chunk are asked for meanwhile. */
+/* rows x vectors of out from column c on; the last vector may be a part. As much of a chunk to come is asked for meanwhile. */
 INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t hi, int64_t c, int vectors, int64_t asks, pare_dtype read)
 {
     const int64_t left = w->a->v_dim - c - (vectors - 1) * W, size = size_of(w->a->dtype);
@@ -449,9 +450,11 @@ INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t 
     const float *p = w->p + r * KEYS + lo;
     const void *from = w->v_at;
     const int64_t stride = w->v_stride;
-    const uintptr_t line = (uintptr_t)(w->a->v_stride * size);
+    const bool dense = w->a->v_stride == w->a->v_dim; /* then line after line, whichever columns are worked on */
+    const uintptr_t line = (uintptr_t)(dense ? asks : w->a->v_stride * size);
     int64_t j = lo, at = lo * stride + c;
-    uintptr_t next = (uintptr_t)w->a->v + (uintptr_t)(((w->chunk + w->keys + lo) * w->a->v_stride + c) * size);
+    uintptr_t next = (uintptr_t)w->a->v + (uintptr_t)((w->chunk + AHEAD * w->keys) * w->a->v_stride * size);
+    next += (uintptr_t)(dense ? c * size * w->keys + lo * asks : (lo * w->a->v_stride + c) * size);
     vec acc[12][4];
     for (int i = 0; i < rows; i++) {
         const vec keep = v_set1(w->keep[r + i]);
@@ -474,7 +477,7 @@ INLINE void tile_values(const work *w, int64_t r, int rows, int64_t lo, int64_t 
 INLINE void rows_values(const work *w, int64_t r, int rows, pare_dtype read)
 {
     const int vectors = vectors_for(rows);
-    int64_t asks = w->few && r == 0 && w->chunk + w->keys < w->a->keys ? W * size_of(w->a->dtype) : 0; /* a vector */
+    int64_t asks = w->few && r == 0 && w->chunk + AHEAD * w->keys < w->a->keys ? W * size_of(w->a->dtype) : 0; /* a vector */
     int64_t lo, hi, c = 0;
     seen(w, r, rows, w->chunk, w->keys, &lo, &hi);
     if (read == PARE_F16) asks = W * size_of(PARE_F16);
