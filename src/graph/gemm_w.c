@@ -53,11 +53,15 @@ static int32_t taken_off(const pare_wmat *m, int32_t zero)
     return bits_of(m) == 8 ? 128 : zero <= 128 ? zero : 0;
 }
 
+/* The middle of the codes: the zero point where there is none. */
+static int32_t middle_of(const pare_wmat *w)
+{
+    return 1 << (bits_of(w) - 1);
+}
+
 static int32_t zero_at(const pare_wmat *w, int64_t i)
 {
-    if (w->shift) return 0;
-    if (w->zero) return w->zero[i];
-    return w->kind == PARE_W_U4 ? 8 : w->kind == PARE_W_U3 ? 4 : w->kind == PARE_W_U2 ? 2 : 128;
+    return w->shift ? 0 : w->zero ? w->zero[i] : middle_of(w);
 }
 
 /*
@@ -170,7 +174,7 @@ static void corrections_of(const pare_wmat *m, const pare_gemm_x *x, const pare_
     for (int32_t s = 0; s < b->segments; s++) w->scale[s * PARE_GEMM_ROWS + i] = scale_at(m, first + w->group[s]);
     if (m->shift)
         for (int32_t s = 0; s < b->segments; s++) w->shift[s * PARE_GEMM_ROWS + i] = m->shift[first + w->group[s]];
-    if (m->shift && !x->wide) return;
+    if (!x->wide && (m->shift || !m->zero)) return;
     for (int32_t s = 0; s < b->segments; s++) {
         const int32_t at = s * PARE_GEMM_ROWS + i, zero = zero_at(m, first + w->group[s]), off = x->wide ? taken_off(m, zero) : 0;
         w->zero[at] = zero - off;
@@ -239,6 +243,7 @@ void pare_gemm_w_pack(const pare_kernels *k, const pare_linear *l, const pare_ge
     t->seg_words = x->seg_words + b->seg0;
     t->bits = bits_of(m);
     t->w_scale = w->scale;
-    t->w_zero = (x->form == PARE_GEMM_U8 && !m->shift) || (x->integer && x->wide && w->zeros_left) ? w->zero : NULL;
+    t->w_zero = x->form == PARE_GEMM_U8 ? (m->shift || !m->zero ? NULL : w->zero) : x->integer && x->wide && w->zeros_left ? w->zero : NULL;
+    t->zero = x->form == PARE_GEMM_U8 && !m->shift && !m->zero ? middle_of(m) : 0;
     t->w_shift = x->integer && m->shift ? w->shift : NULL;
 }

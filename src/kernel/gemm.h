@@ -37,7 +37,7 @@ typedef enum pare_gemm_form {
 /*
  * One tile. Integer forms: the words fall into segments, each with one scale a row and one a token; padding inside a segment is 0 in x:
  *   c[t][r] += x_scale[s][t] * (w_scale[s][r] * (sum w x - w_zero[s][r] * x_sum[s][t]) - w_shift[s][r] * x_sum[s][t])
- * where the inner difference is an exact int32: a segment has at most PARE_GEMM_WORDS words.
+ * w_zero is `zero` everywhere where there is no such array; the inner difference is an exact int32: a segment has at most PARE_GEMM_WORDS words.
  */
 typedef struct pare_gemm_tile {
     const uint32_t *w, *x;
@@ -48,7 +48,8 @@ typedef struct pare_gemm_tile {
     int segments;
     const int32_t *seg_words;   /* [segments], their sum is `words` */
     const float *w_scale;       /* [segments][32] */
-    const int32_t *w_zero;      /* [segments][32]; NULL = zeros */
+    int32_t zero;               /* of all rows and segments, where w_zero is NULL (wide: 0) */
+    const int32_t *w_zero;      /* [segments][32] or NULL */
     const float *w_shift;       /* [segments][32]; NULL = zeros */
     const float *x_scale;       /* [segments][12], wide: [segments][32] */
     const int32_t *x_sum;       /* the same */

@@ -161,7 +161,7 @@ static void compare(const pare_kernels *k, const pare_gemm_tile *t, pare_gemm_fo
                 for (int i = 0; i < t->seg_words[s]; i++, w += 16) d += dot(form, *w, x[x_at(form, i, a)]);
                 x += padded(form, t->seg_words[s]) * slots;
                 const double scale = t->x_scale[s * slots + a], x_sum = t->x_sum ? t->x_sum[s * slots + a] : 0;
-                if (t->w_zero) d -= t->w_zero[s * 32 + r] * (int64_t)x_sum;
+                d -= (t->w_zero ? t->w_zero[s * 32 + r] : t->zero) * (int64_t)x_sum;
                 const double one = t->w_scale[s * 32 + r] * scale * (double)d, two = t->w_shift ? t->w_shift[s * 32 + r] * scale * x_sum : 0;
                 want += one - two;
                 size += fabs(one) + fabs(two);
@@ -206,8 +206,9 @@ void check_gemm_integers(const pare_kernels *k, void (*tile)(const pare_gemm_til
                              .seg_words = e.words, .w_scale = e.w_scale, .x_scale = e.x_scale, .x_sum = e.x_sum };
         if (exact) memset(t.c, 0, (size_t)(slots * PARE_GEMM_ROWS) * 4), memset(before, 0, sizeof before);
         if (exact ? bits < 8 : (rnd32() & 1) != 0) t.w_zero = e.w_zero;
+        else if (form == PARE_GEMM_U8 && (exact || (rnd32() & 1) != 0)) t.zero = 1 << (bits - 1);
         if (!exact && rnd32() % 4 == 0) t.w_shift = e.w_shift;
-        if (!t.w_zero && !t.w_shift) t.x_sum = NULL;
+        if (!t.w_zero && !t.zero && !t.w_shift) t.x_sum = NULL;
         tile(&t);
         assert_canaries(2);
         compare(k, &t, form, before, exact);

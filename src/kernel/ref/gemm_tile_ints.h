@@ -17,10 +17,10 @@
                     for (int32_t i = 0; i < t->seg_words[s]; i++, w += PARE_GEMM_PANEL, x += PARE_GEMM_TOKENS)                 \
                         for (int r = 0; r < PARE_GEMM_PANEL; r++) sum[r] += DOT(w[r], *x);                                     \
                     const float x_scale = t->x_scale[s * PARE_GEMM_TOKENS + j];                                                \
-                    const int32_t x_sum = t->w_zero || t->w_shift ? t->x_sum[s * PARE_GEMM_TOKENS + j] : 0;                    \
+                    const int32_t x_sum = t->w_zero || t->zero || t->w_shift ? t->x_sum[s * PARE_GEMM_TOKENS + j] : 0;         \
                     const int at = s * PARE_GEMM_ROWS + p * PARE_GEMM_PANEL;                                                   \
                     for (int r = 0; r < PARE_GEMM_PANEL; r++) {                                                                \
-                        const int32_t d = sum[r] - (t->w_zero ? t->w_zero[at + r] : 0) * x_sum;                                \
+                        const int32_t d = sum[r] - (t->w_zero ? t->w_zero[at + r] : t->zero) * x_sum;                          \
                         c[r] += t->w_scale[at + r] * (float)d * x_scale;                                                       \
                         if (t->w_shift) c[r] -= t->w_shift[at + r] * (x_scale * (float)x_sum);                                 \
                     }                                                                                                          \

@@ -127,11 +127,12 @@ INLINE void add_segment(const pare_gemm_tile *t, int s, int p, int j0, const int
     float *c = t->c + j0 * PARE_GEMM_ROWS + p * PARE_GEMM_PANEL;
     const int at = s * PARE_GEMM_ROWS + p * PARE_GEMM_PANEL;
     const float *x_scale = t->x_scale + s * PARE_GEMM_TOKENS + j0;
-    const int32_t *x_sum = t->w_zero || t->w_shift ? t->x_sum + s * PARE_GEMM_TOKENS + j0 : NULL;
+    const int32_t *x_sum = t->w_zero || t->zero || t->w_shift ? t->x_sum + s * PARE_GEMM_TOKENS + j0 : NULL;
     const __m256 scale0 = _mm256_loadu_ps(t->w_scale + at), scale1 = _mm256_loadu_ps(t->w_scale + at + 8);
-    if (t->w_zero) {
-        const __m256i z0 = _mm256_loadu_si256((const __m256i *)(const void *)(t->w_zero + at));
-        const __m256i z1 = _mm256_loadu_si256((const __m256i *)(const void *)(t->w_zero + at + 8));
+    if (t->w_zero || t->zero) {
+        const __m256i all = _mm256_set1_epi32(t->zero);
+        const __m256i z0 = t->w_zero ? _mm256_loadu_si256((const __m256i *)(const void *)(t->w_zero + at)) : all;
+        const __m256i z1 = t->w_zero ? _mm256_loadu_si256((const __m256i *)(const void *)(t->w_zero + at + 8)) : all;
 #pragma GCC unroll 6
         for (int j = 0; j < n; j++) {
             const __m256i x = _mm256_set1_epi32(x_sum[j]);
