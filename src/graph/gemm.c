@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A linear layer for many tokens: y[t][r] = sum_c W[r][c] x[t][c]. One parallel region: first tasks that pack 12 tokens each (32 in
- * wide forms, whose tiles are of 32 x 32), then tasks of 32 rows each, which wait until the tokens are packed. A task packs its rows a block of columns at a time and multiplies the
- * block with all tokens, while it lies in the first cache:
+ * wide forms, whose tiles are of 32 x 32), then tasks of 128 rows each, which wait until the tokens are packed. A task packs its rows a block of
+ * columns at a time and multiplies the block with all tokens:
  *
- *   for block of <= 128 words:  pack w[2][words][16]  (16 KiB)
- *       for 12 tokens:          c[12][32] += w x      (x: 6 KiB, streams; c of all tokens: 66 KiB, second cache)
+ *   for block of <= 128 words:  pack 4 tiles w[2][words][16]  (16 KiB each)
+ *       for 96 tokens:
+ *           for tile, for 12 tokens:  c[12][32] += w x            (x: 6 KiB, streams; c of all tokens: 66 KiB a tile, second cache)
  *
  * Indices are handed out in order, so a task that waits waits for tasks that run. A tile's sums depend on its own token and row only.
  */
@@ -13,7 +14,7 @@
 #include <string.h>
 #include "graph/gemm_plan.h"
 
-enum { MAX_LAYERS = 16, TILES = 4, TASK_ROWS = TILES * PARE_GEMM_ROWS };
+enum { MAX_LAYERS = 16, TILES = 4, TASK_ROWS = TILES * PARE_GEMM_ROWS, GROUPS = 8 };
 
 typedef struct layer {
     const pare_linear *l;
@@ -63,19 +64,6 @@ static tile_fn tile_of(const pare_kernels *k, pare_gemm_form form)
     }
 }
 
-/* All tiles of the form, which have the same tokens. */
-static void multiply_tiles(const pare_kernels *k, pare_gemm_form form, const pare_gemm_tile *t, int count)
-{
-    if (form == PARE_GEMM_WIDE_BF16) {
-        k->gemm_wide_bf16(t, count);
-    } else if (form == PARE_GEMM_WIDE_I8) {
-        k->gemm_wide_i8(t, count);
-    } else {
-        const tile_fn tile = tile_of(k, form);
-        for (int i = 0; i < count; i++) tile(&t[i]);
-    }
-}
-
 static int64_t clip(int64_t v, int64_t most)
 {
     return v < 0 ? 0 : v < most ? v : most;
@@ -107,29 +95,59 @@ static void store(const rows_at *a, int64_t g, bool only_fetch)
     }
 }
 
-/* One block of columns with all tokens; meanwhile what comes next is fetched. */
-static void multiply(rows_at *a, const pare_gemm_block *b)
+/* Tile i of token group g in block b. */
+static pare_gemm_tile tile_at(const rows_at *a, const pare_gemm_block *b, int64_t g, int i)
 {
-    const job *j = a->j;
+    const pare_gemm_x *x = a->y->x;
+    const int64_t side = (b->seg0 * x->groups + g * b->segments) * x->tokens;
+    pare_gemm_tile t = a->t[i];
+    t.tokens = (int)clip(a->j->n - g * x->tokens, x->tokens);
+    t.x = x->packed + (b->x_word0 * x->groups + g * b->x_words) * x->tokens;
+    if (x->integer) t.x_scale = x->scale + side, t.x_sum = x->sum + side;
+    t.c = a->c + (g * TILES + i) * x->tokens * PARE_GEMM_ROWS;
+    return t;
+}
+
+/*
+ * Token groups g0 ... g1 - 1. A wide tile op takes all tiles of a group, whose tokens it holds. Else a tile's weights stay in the first cache for all
+ * groups while their tokens come out of the second once for each tile.
+ */
+static void multiply_groups(const rows_at *a, const pare_gemm_block *b, int64_t g0, int64_t g1)
+{
+    const pare_kernels *k = a->j->k;
+    const pare_gemm_form form = a->y->x->form;
+    if (a->y->x->wide) {
+        for (int64_t g = g0; g < g1; g++) {
+            pare_gemm_tile t[TILES];
+            for (int i = 0; i < a->tiles; i++) t[i] = tile_at(a, b, g, i);
+            (form == PARE_GEMM_WIDE_BF16 ? k->gemm_wide_bf16 : k->gemm_wide_i8)(t, a->tiles);
+        }
+        return;
+    }
+    const tile_fn tile = tile_of(k, form);
+    for (int i = 0; i < a->tiles; i++)
+        for (int64_t g = g0; g < g1; g++) {
+            const pare_gemm_tile t = tile_at(a, b, g, i);
+            tile(&t);
+        }
+}
+
+/* One block of columns with all tokens, some groups at a time; meanwhile what comes next is fetched. */
+static void multiply(const rows_at *a, const pare_gemm_block *b)
+{
     const pare_gemm_x *x = a->y->x;
     const bool first = b == x->block, last = b == &x->block[x->blocks - 1];
     const int64_t next_r0 = last ? a->r0 + TASK_ROWS : a->r0, next_rows = clip(a->y->l->w.rows - next_r0, TASK_ROWS);
-    const int64_t tile_c = x->tokens * PARE_GEMM_ROWS;
-    for (int64_t g = 0; g < x->groups; g++) {
-        const uint32_t *words = x->packed + (b->x_word0 * x->groups + g * b->x_words) * x->tokens;
-        const int64_t side = (b->seg0 * x->groups + g * b->segments) * x->tokens;
-        pare_gemm_w_prefetch(a->y->l, last ? x->block : b + 1, next_r0, (int)next_rows, g, x->groups);
-        if (last) store(a, g, true);
-        for (int i = 0; i < a->tiles; i++) {
-            pare_gemm_tile *t = &a->t[i];
-            t->tokens = (int)clip(j->n - g * x->tokens, x->tokens);
-            t->x = words;
-            if (x->integer) t->x_scale = x->scale + side, t->x_sum = x->sum + side;
-            t->c = a->c + (g * TILES + i) * tile_c;
-            if (first) memset(t->c, 0, (size_t)tile_c * sizeof(float));
+    const int64_t group_c = x->tokens * PARE_GEMM_ROWS * TILES;
+    for (int64_t g0 = 0; g0 < x->groups; g0 += GROUPS) {
+        const int64_t g1 = g0 + clip(x->groups - g0, GROUPS);
+        for (int64_t g = g0; g < g1; g++) {
+            pare_gemm_w_prefetch(a->y->l, last ? x->block : b + 1, next_r0, (int)next_rows, g, x->groups);
+            if (last) store(a, g, true);
         }
-        multiply_tiles(j->k, x->form, a->t, a->tiles);
-        if (last) store(a, g, false);
+        if (first) memset(a->c + g0 * group_c, 0, (size_t)((g1 - g0) * group_c) * sizeof(float));
+        multiply_groups(a, b, g0, g1);
+        for (int64_t g = g0; last && g < g1; g++) store(a, g, false);
     }
 }
 
