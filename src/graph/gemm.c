@@ -79,20 +79,35 @@ typedef struct rows_at {
     float *c;                /* [token group][tile][12 or 32 tokens][32] */
 } rows_at;
 
-/* y of the tokens of group g; or only brings its lines here. */
-static void store(const rows_at *a, int64_t g, bool only_fetch)
+/* y of the tokens of group g. */
+static void store(const rows_at *a, int64_t g)
 {
     const int64_t group = a->y->x->tokens, t0 = g * group, tokens = clip(a->j->n - t0, group);
     for (int64_t t = 0; t < tokens; t++) {
         float *to = a->y->y + (t0 + t) * a->y->y_stride + a->r0;
-        for (int64_t i = 0; i < a->rows && only_fetch; i += 16) __builtin_prefetch(to + i, 1, 2);
-        for (int i = 0; i < a->tiles && !only_fetch; i++) {
+        for (int i = 0; i < a->tiles; i++) {
             const float *c = a->c + ((g * TILES + i) * group + t) * PARE_GEMM_ROWS;
             const int64_t left = a->rows - i * PARE_GEMM_ROWS;
             if (left >= PARE_GEMM_ROWS) memcpy(to + i * PARE_GEMM_ROWS, c, PARE_GEMM_ROWS * sizeof(float));
             else memcpy(to + i * PARE_GEMM_ROWS, c, (size_t)left * sizeof(float));
         }
     }
+}
+
+/*
+ * Asks for what comes next, a little with every tile, so that it arrives while multiplying: weights of the block that follows (of the next rows after
+ * the last) and, in the last, the lines of y of this tile.
+ */
+static void fetch(const rows_at *a, const pare_gemm_block *b, int64_t g, int i)
+{
+    const pare_gemm_x *x = a->y->x;
+    const bool last = b == &x->block[x->blocks - 1];
+    const int64_t next_r0 = last ? a->r0 + TASK_ROWS : a->r0, next_rows = clip(a->y->l->w.rows - next_r0, TASK_ROWS);
+    const int64_t tokens = clip(a->j->n - g * x->tokens, x->tokens), rows = clip(a->rows - i * PARE_GEMM_ROWS, PARE_GEMM_ROWS);
+    pare_gemm_w_prefetch(a->y->l, last ? x->block : b + 1, next_r0, (int)next_rows, g * a->tiles + i, x->groups * a->tiles);
+    const float *to = a->y->y + g * x->tokens * a->y->y_stride + a->r0 + i * PARE_GEMM_ROWS;
+    for (int64_t t = 0; last && t < tokens; t++, to += a->y->y_stride)
+        for (int64_t r = 0; r < rows; r += 16) __builtin_prefetch(to + r, 1, 2);
 }
 
 /* Tile i of token group g in block b. */
@@ -119,7 +134,10 @@ static void multiply_groups(const rows_at *a, const pare_gemm_block *b, int64_t 
     if (a->y->x->wide) {
         for (int64_t g = g0; g < g1; g++) {
             pare_gemm_tile t[TILES];
-            for (int i = 0; i < a->tiles; i++) t[i] = tile_at(a, b, g, i);
+            for (int i = 0; i < a->tiles; i++) {
+                t[i] = tile_at(a, b, g, i);
+                fetch(a, b, g, i);
+            }
             (form == PARE_GEMM_WIDE_BF16 ? k->gemm_wide_bf16 : k->gemm_wide_i8)(t, a->tiles);
         }
         return;
@@ -128,26 +146,22 @@ static void multiply_groups(const rows_at *a, const pare_gemm_block *b, int64_t 
     for (int i = 0; i < a->tiles; i++)
         for (int64_t g = g0; g < g1; g++) {
             const pare_gemm_tile t = tile_at(a, b, g, i);
+            fetch(a, b, g, i);
             tile(&t);
         }
 }
 
-/* One block of columns with all tokens, some groups at a time; meanwhile what comes next is fetched. */
+/* One block of columns with all tokens, some groups at a time. */
 static void multiply(const rows_at *a, const pare_gemm_block *b)
 {
     const pare_gemm_x *x = a->y->x;
     const bool first = b == x->block, last = b == &x->block[x->blocks - 1];
-    const int64_t next_r0 = last ? a->r0 + TASK_ROWS : a->r0, next_rows = clip(a->y->l->w.rows - next_r0, TASK_ROWS);
     const int64_t group_c = x->tokens * PARE_GEMM_ROWS * TILES;
     for (int64_t g0 = 0; g0 < x->groups; g0 += GROUPS) {
         const int64_t g1 = g0 + clip(x->groups - g0, GROUPS);
-        for (int64_t g = g0; g < g1; g++) {
-            pare_gemm_w_prefetch(a->y->l, last ? x->block : b + 1, next_r0, (int)next_rows, g, x->groups);
-            if (last) store(a, g, true);
-        }
         if (first) memset(a->c + g0 * group_c, 0, (size_t)((g1 - g0) * group_c) * sizeof(float));
         multiply_groups(a, b, g0, g1);
-        for (int64_t g = g0; last && g < g1; g++) store(a, g, false);
+        for (int64_t g = g0; last && g < g1; g++) store(a, g);
     }
 }
 
