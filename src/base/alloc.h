@@ -11,6 +11,8 @@ void pare_dealloc(void *ptr);                        /* NULL is fine */
 void *pare_alloc_aligned(size_t align, size_t bytes);/* 4096 for direct I/O, 64 for kernels; free with pare_dealloc_aligned */
 void pare_dealloc_aligned(void *ptr);
 #define PARE_BIG_PAGE ((size_t)2 << 20)
+/* As pare_alloc_aligned(64); from some big pages on it lies in them where the system likes to: for what is read in long strides. */
+void *pare_alloc_work(size_t bytes);
 /* Wishes, for speed only: whatever big pages lie wholly in `bytes` from `at` are put together, now where the system can (Linux 6.1), else by and by. */
 void pare_alloc_big_pages(void *at, size_t bytes);
 /* The same with the error filled. what: "weights of layer x" for the message. */

@@ -20,6 +20,16 @@ double pare_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+void *pare_alloc_work(size_t bytes)
+{
+    const bool big = bytes >= 2 * PARE_BIG_PAGE;
+    void *at = pare_alloc_aligned(big ? PARE_BIG_PAGE : 64, bytes);
+#ifdef MADV_HUGEPAGE
+    if (at && big) madvise(at, bytes / PARE_BIG_PAGE * PARE_BIG_PAGE, MADV_HUGEPAGE);
+#endif
+    return at;
+}
+
 void pare_alloc_big_pages(void *at, size_t bytes)
 {
 #ifdef MADV_HUGEPAGE

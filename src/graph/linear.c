@@ -49,7 +49,7 @@ pare_status pare_workspace_need(pare_workspace *ws, size_t bytes, void **out, pa
     if (bytes > ws->bytes) {
         pare_workspace_clear(ws);
         const size_t room = (bytes + bytes / 8 + 4095) & ~(size_t)4095;
-        ws->at = room > bytes ? pare_alloc_aligned(64, room) : NULL;
+        ws->at = room > bytes ? pare_alloc_work(room) : NULL;
         if (!ws->at) return pare_no_memory(err, "a workspace", bytes);
         ws->bytes = room;
     }

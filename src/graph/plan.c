@@ -322,7 +322,7 @@ static pare_status buffers_make(const pare_engine *e, const layout *l, size_t sc
     const size_t attend = (size_t)e->ctx->threads * (size_t)PARE_ATTEND_SCRATCH(keys) * sizeof(float);
     bool ok;
     memset(b, 0, sizeof *b);
-    b->arena = pare_alloc_aligned(ALIGN, l->peak + ALIGN);
+    b->arena = pare_alloc_work(l->peak + ALIGN);
     b->scratch = pare_alloc_aligned(ALIGN, scratch + ALIGN);
     b->attend = pare_alloc_aligned(ALIGN, attend);
     b->pos = pare_alloc_zero(n, sizeof *b->pos);
