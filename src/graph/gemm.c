@@ -76,7 +76,7 @@ typedef struct rows_at {
     int64_t r0, rows;
     int tiles;
     pare_gemm_tile t[TILES];
-    float *c;                /* [token group][tile][12 or 32 tokens][32] */
+    float *c;                /* [tile][token group][12 or 32 tokens][32] */
 } rows_at;
 
 /* y of the tokens of group g. */
@@ -86,7 +86,7 @@ static void store(const rows_at *a, int64_t g)
     for (int64_t t = 0; t < tokens; t++) {
         float *to = a->y->y + (t0 + t) * a->y->y_stride + a->r0;
         for (int i = 0; i < a->tiles; i++) {
-            const float *c = a->c + ((g * TILES + i) * group + t) * PARE_GEMM_ROWS;
+            const float *c = a->c + ((i * a->y->x->groups + g) * group + t) * PARE_GEMM_ROWS;
             const int64_t left = a->rows - i * PARE_GEMM_ROWS;
             if (left >= PARE_GEMM_ROWS) memcpy(to + i * PARE_GEMM_ROWS, c, PARE_GEMM_ROWS * sizeof(float));
             else memcpy(to + i * PARE_GEMM_ROWS, c, (size_t)left * sizeof(float));
@@ -119,7 +119,7 @@ static pare_gemm_tile tile_at(const rows_at *a, const pare_gemm_block *b, int64_
     t.tokens = (int)clip(a->j->n - g * x->tokens, x->tokens);
     t.x = x->packed + (b->x_word0 * x->groups + g * b->x_words) * x->tokens;
     if (x->integer) t.x_scale = x->scale + side, t.x_sum = x->sum + side;
-    t.c = a->c + (g * TILES + i) * x->tokens * PARE_GEMM_ROWS;
+    t.c = a->c + (i * x->groups + g) * x->tokens * PARE_GEMM_ROWS;
     return t;
 }
 
@@ -156,10 +156,9 @@ static void multiply(const rows_at *a, const pare_gemm_block *b)
 {
     const pare_gemm_x *x = a->y->x;
     const bool first = b == x->block, last = b == &x->block[x->blocks - 1];
-    const int64_t group_c = x->tokens * PARE_GEMM_ROWS * TILES;
+    if (first) memset(a->c, 0, (size_t)(a->tiles * x->groups * x->tokens * PARE_GEMM_ROWS) * sizeof(float));
     for (int64_t g0 = 0; g0 < x->groups; g0 += GROUPS) {
         const int64_t g1 = g0 + clip(x->groups - g0, GROUPS);
-        if (first) memset(a->c + g0 * group_c, 0, (size_t)((g1 - g0) * group_c) * sizeof(float));
         multiply_groups(a, b, g0, g1);
         for (int64_t g = g0; last && g < g1; g++) store(a, g);
     }
