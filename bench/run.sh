@@ -5,7 +5,7 @@
 #   decode       bytes that a token must read, times tokens a second, over the read bandwidth
 #   prefill      2 x weights x tokens a second, over the peak of the arithmetic that the mode uses (int8 dot, bf16 dot or f32), and
 #                over that of tile registers where there are some
-#   depth 4096   time of a token with 4096 positions in the cache against the one with 16, and against what bytes and arithmetic predict
+#   depth 4096   time of a token with 4096 positions in the cache more than one with 16, by turns, against what bytes and arithmetic predict
 #   start-up     process start to the first token, less prefill; resident memory
 # Usage: run.sh BUILD DATA-FOLDER; RUN_SCHEMES and RUN_THREADS choose.
 set -eu
@@ -71,14 +71,17 @@ for s in $schemes; do
 done
 
 echo
-echo "context of 4096 (W4A16:g128, fast, all threads, f16 cache)"
+echo "context of 4096 (W4A16:g128, fast, f16 cache)"
 model=$(folder W4A16:g128)
 if [ -d "$model" ]; then
-    "$pare" bench "$model" --fast --ctx 4200 --depth 16 --prompt 64 -n 32 --json --quiet >"$dir/short.json"
-    "$pare" bench "$model" --fast --ctx 4200 --depth 4096 --prompt 64 -n 32 --repeat 1 --json --quiet >"$dir/long.json"
-    # keys and values of 4080 more positions: 22 layers x 2 x 256 x 2 bytes; 2 x 2 x 2048 x 22 operations each
-    awk -v a="$(value "$dir/short.json" decode_tokens_per_s)" -v b="$(value "$dir/long.json" decode_tokens_per_s)" \
-        -v r="$(pair "$dir/long.json" read_bandwidth_bytes_per_s 3)" -v f="$(pair "$dir/long.json" f32_flops 3)" \
-        'BEGIN { e = 1 / b - 1 / a; p = 4080 * 22 * 2 * 256 * 2 / r; q = 4080.0 * 22 * 4 * 2048 / f
-                 printf "a token costs %.1f ms at depth 4096 and %.1f ms at depth 16: %.1f ms more; bytes predict %.1f ms, arithmetic %.1f ms: %.2f times their sum\n", 1e3 / b, 1e3 / a, 1e3 * e, 1e3 * p, 1e3 * q, e / (p + q) }'
+    for t in $threads; do
+        line=3
+        [ "$t" != 1 ] || line=2
+        "$pare" bench "$model" --fast --threads "$t" --ctx 4200 --depth 4096 --prompt 64 -n 64 --repeat 1 --json --quiet >"$dir/long.json"
+        # keys and values of 4080 more positions: 22 layers x 2 x 256 x 2 bytes; 2 x 2 x 2048 x 22 operations each
+        awk -v t="$t" -v b="$(value "$dir/long.json" decode_tokens_per_s)" -v e="$(value "$dir/long.json" depth_seconds)" \
+            -v r="$(pair "$dir/long.json" read_bandwidth_bytes_per_s $line)" -v f="$(pair "$dir/long.json" f32_flops $line)" \
+            'BEGIN { p = 4080 * 22 * 2 * 256 * 2 / r; q = 4080.0 * 22 * 4 * 2048 / f
+                     printf "%d threads: a token costs %.1f ms at depth 4096, %.1f ms more than at depth 16; bytes predict %.1f ms, arithmetic %.1f ms: %.2f times their sum\n", t, 1e3 / b, 1e3 * e, 1e3 * p, 1e3 * q, e / (p + q) }'
+    done
 fi

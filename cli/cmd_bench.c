@@ -67,6 +67,7 @@ static int measure(cli *c, const pare_session_options *so, const pare_bench_opti
     pare_session *s = NULL;
     int code = 0;
     own.compute = m->compute;
+    if (o->depth > 16 && !own.memory) own.sequences = 2; /* what depth costs is measured by turns with a short one */
     if (!cli_session_open(c, c->argv[0], &own, &s, &code)) return code;
     if (pare_bench(s, o, &m->r, &c->err) != PARE_OK) code = cli_fail(c, &c->err);
     cli_progress_end();
@@ -81,6 +82,7 @@ static void put_result(pare_json *j, const pare_bench_result *r, double bandwidt
     pare_json_real(j, "bytes_per_token", r->bytes_per_token);
     pare_json_real(j, "read_bandwidth_bytes_per_s", bandwidth);
     pare_json_real(j, "roofline_fraction", r->decode_tokens_per_s * r->bytes_per_token / bandwidth);
+    if (r->depth_seconds != 0) pare_json_real(j, "depth_seconds", r->depth_seconds);
 }
 
 static int report(const cli *c, const pare_machine *machine, const mode *modes, int n) {
@@ -113,6 +115,8 @@ static int report(const cli *c, const pare_machine *machine, const mode *modes, 
         cli_print("%s\n  prefill of %lld     %8.1f tokens/s\n  decode of %lld      %8.1f tokens/s at depth %lld, %s read for each: %.1f GB/s, %.0f %% of the bandwidth\n", modes[i].name,
                   (long long)r->prompt, r->prefill_tokens_per_s, (long long)r->tokens, r->decode_tokens_per_s, (long long)r->depth, bytes,
                   r->decode_tokens_per_s * r->bytes_per_token * 1e-9, 100 * r->decode_tokens_per_s * r->bytes_per_token / bandwidth);
+        if (r->depth_seconds != 0)
+            cli_print("  a token at depth %lld %6.2f ms more than one at depth 16, by turns\n", (long long)r->depth, 1e3 * r->depth_seconds);
     }
     return 0;
 }

@@ -567,6 +567,8 @@ typedef struct pare_bench_options {
 typedef struct pare_bench_result {
     double prefill_tokens_per_s, decode_tokens_per_s;
     double bytes_per_token;     /**< weights, and keys and values of the middle of the decoded stretch */
+    double depth_seconds;       /**< what a token at `depth` takes more than one at depth 16: the median of `tokens` pairs, by turns in two sequences; 0 = not measured: not
+                                     deeper than 16, or the session has one sequence */
     int64_t prompt, tokens, depth;
 } pare_bench_result;
 /** Prefill and decode of random tokens. */

@@ -6,7 +6,7 @@
 
 #include "graph/roof.h"
 
-enum { MAX_REPEAT = 99 };
+enum { MAX_REPEAT = 99, SHALLOW = 16 };
 
 static int by_value(const void *a, const void *b)
 {
@@ -27,12 +27,13 @@ static void random_ids(int32_t *ids, int64_t first, int64_t n, int64_t vocab)
     for (int64_t i = 0; i < n; i++) ids[i] = (int32_t)(pare_rng_u64(key, (uint64_t)(first + i)) % (uint64_t)vocab);
 }
 
-/* The logits of the last of n tokens. */
-static pare_status feed(pare_session *s, int32_t *ids, uint8_t *want, int64_t n, float *logits, pare_err *err)
+/* The logits of the last of n tokens of the first sequence; of at most SHALLOW of the second one. */
+static pare_status feed(pare_session *s, bool second, int32_t *ids, uint8_t *want, int64_t n, float *logits, pare_err *err)
 {
+    static const int32_t ones[SHALLOW] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
     memset(want, 0, (size_t)n);
     want[n - 1] = 1;
-    const pare_batch batch = { .n = n, .ids = ids, .want = want };
+    const pare_batch batch = { .n = n, .ids = ids, .seq = second ? ones : NULL, .want = want };
     return pare_engine_step(s->engine, &batch, logits, err);
 }
 
@@ -53,7 +54,35 @@ static pare_status check_sizes(const pare_session *s, const pare_bench_result *r
 /* What attention reads for a token at this depth. */
 static double cache_bytes(const pare_session *s, double depth)
 {
-    return s->info.ctx > 0 ? (double)s->info.cache_bytes / (double)s->info.ctx * depth : 0;
+    const int64_t positions = s->info.ctx * (s->options.sequences ? s->options.sequences : 1);
+    return positions > 0 ? (double)s->info.cache_bytes / (double)positions * depth : 0;
+}
+
+/*
+ * What depth costs a token: one at `depth` and one behind 16, by turns, for a machine that others use changes its speed from one second to the next. The
+ * first sequence holds `depth` positions at least.
+ */
+static pare_status depth_cost(pare_session *s, int64_t depth, int64_t pairs, int32_t *ids, uint8_t *want, float *logits, double *out, pare_err *err)
+{
+    pare_status st;
+    double *more = pare_alloc((size_t)pairs * sizeof *more);
+    if (!more) return pare_no_memory(err, "benchmark", (size_t)pairs * sizeof *more);
+    PARE_TRY(feed(s, true, ids, want, SHALLOW, logits, err));
+    for (int64_t i = -1; i < pairs; i++) { /* the first pair warms up */
+        double at[3];
+        pare_engine_truncate(s->engine, 0, depth);
+        pare_engine_truncate(s->engine, 1, SHALLOW);
+        at[0] = pare_now();
+        PARE_TRY(feed(s, false, ids, want, 1, logits, err));
+        at[1] = pare_now();
+        PARE_TRY(feed(s, true, ids, want, 1, logits, err));
+        at[2] = pare_now();
+        if (i >= 0) more[i] = at[1] - at[0] - (at[2] - at[1]);
+    }
+    *out = median(more, (int)pairs);
+out:
+    pare_dealloc(more);
+    return st;
 }
 
 pare_status pare_bench(pare_session *s, const pare_bench_options *options, pare_bench_result *out, pare_err *err)
@@ -81,23 +110,24 @@ pare_status pare_bench(pare_session *s, const pare_bench_options *options, pare_
     }
     random_ids(ids, 0, most, s->graph->vocab);
     pare_session_reset(s);
-    PARE_TRY(feed(s, ids, want, out->prompt, logits, err)); /* pages and buffers are there from now on */
+    PARE_TRY(feed(s, false, ids, want, out->prompt, logits, err)); /* pages and buffers are there from now on */
     for (int i = 0; i < repeat; i++) {
         double start = pare_now();
         pare_session_reset(s);
-        PARE_TRY(feed(s, ids, want, out->prompt, logits, err));
+        PARE_TRY(feed(s, false, ids, want, out->prompt, logits, err));
         prefill[i] = pare_now() - start;
         pare_session_reset(s);
-        PARE_TRY(feed(s, ids, want, out->depth, logits, err));
+        PARE_TRY(feed(s, false, ids, want, out->depth, logits, err));
         start = pare_now();
         for (int64_t t = 0; t < out->tokens; t++) {
             int32_t id;
             random_ids(&id, out->depth + t, 1, s->graph->vocab);
-            PARE_TRY(feed(s, &id, want, 1, logits, err));
+            PARE_TRY(feed(s, false, &id, want, 1, logits, err));
         }
         decode[i] = pare_now() - start;
         pare_report_progress(s->ctx, "bench", NULL, (uint64_t)i + 1, (uint64_t)repeat, "runs");
     }
+    if (out->depth > SHALLOW && s->options.sequences > 1) PARE_TRY(depth_cost(s, out->depth, out->tokens, ids, want, logits, &out->depth_seconds, err));
     out->prefill_tokens_per_s = (double)out->prompt / median(prefill, repeat);
     out->decode_tokens_per_s = (double)out->tokens / median(decode, repeat);
     out->bytes_per_token = (double)s->info.bytes_per_token + cache_bytes(s, (double)out->depth + 0.5 * (double)out->tokens);

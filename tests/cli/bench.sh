@@ -14,4 +14,10 @@ grep -q "read bandwidth" stdout || fail "the machine is not shown"
 expect_error 2 "positions" "$PARE" bench "$DEMO" --prompt 100000 --repeat 1
 expect_error 2 "leaves no position" "$PARE" bench "$DEMO" --depth 512 --repeat 1
 expect_error 2 "--repeat" "$PARE" bench "$DEMO" --repeat 0
+expect 0 "$PARE" bench "$DEMO" --prompt 8 -n 4 --depth 100 --repeat 1 --exact --json
+grep -q '"depth_seconds": ' stdout || fail "what depth costs"
+expect 0 "$PARE" bench "$DEMO" --prompt 8 -n 4 --depth 100 --repeat 1 --exact
+grep -q "a token at depth 100" stdout || fail "what depth costs is not shown"
+expect 0 "$PARE" bench "$DEMO" --prompt 8 -n 4 --depth 16 --repeat 1 --exact --json
+grep -q '"depth_seconds": ' stdout && fail "there is no depth"
 exit 0
