@@ -92,7 +92,7 @@ INLINE __m512i words_at(const uint32_t *w)
         for (; count > 0; count--, w += PARE_GEMM_PANEL, x += PARE_GEMM_TOKENS) word_##NAME(w, x, n, sum); \
     }
 
-#define FLOAT_TILE(NAME, INSTRUCTION, INTRINSIC)                                                             \
+#define FLOAT_TILE(NAME, INSTRUCTION, INTRINSIC)                                                    \
     MUL_ADD(NAME, __m512, INSTRUCTION, INTRINSIC)                                                   \
     WORDS(NAME, __m512)                                                                             \
     INLINE void NAME##_tile(const pare_gemm_tile *t, const int n)                                   \
