@@ -212,7 +212,7 @@ INLINE __m512 add_term(__m512 acc, __m512i v, __m512i sum, const place *at, cons
 
 INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int zero, const int each)
 {
-    const int G = together(limbs);
+    const int G = together(limbs), groups = ROWS / G; /* a division in the loop's condition, checked by a sanitizer, would keep it from being unrolled */
     const __m512i lane_at = LOAD(s->lane_at), low = _mm512_set1_epi8(15), none = _mm512_setzero_si512();
     __m512 acc[ROWS];
     EACH(r, ROWS) acc[r] = s->fresh ? _mm512_setzero_ps() : _mm512_loadu_ps(s->acc[r]);
@@ -224,7 +224,7 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
         const __m512i sum = LOAD(at.sum), less = split_sum(sum, limbs, zero_shift(PARE_W_U4));
         const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, 3)) : none;
         soon_of(&at, AHEAD);
-        EACH(g, ROWS / G) {
+        EACH(g, groups) {
             __m512i w[8];
             __m512i v[8][3];
             EACH(i, G) {
@@ -269,7 +269,7 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
 {
     (void)lanes; /* two blocks in a vector: there are always several values */
     const int bytes = bits == 3 ? 48 : 32; /* a block */
-    const int G = together(limbs);
+    const int G = together(limbs), groups = ROWS / G; /* a division in the loop's condition, checked by a sanitizer, would keep it from being unrolled */
     const __m512i lane_at = LOAD(s->lane_at), none = _mm512_setzero_si512();
     __m512 acc[ROWS];
     EACH(r, ROWS) acc[r] = s->fresh ? _mm512_setzero_ps() : _mm512_loadu_ps(s->acc[r]);
@@ -283,7 +283,7 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
         if (bits == 2) soon_of(&at, AHEAD);
         else if (b % 4) soon_of(&at, 2 * AHEAD + 32); /* two units are three lines */
         else soon_of(&at, 2 * AHEAD), soon_of(&at, 2 * AHEAD + 64);
-        EACH(g, ROWS / G) {
+        EACH(g, groups) {
             __m512i own[8], v[8][3];
             EACH(i, G) {
                 own[i] = LOAD(row_of(&at, g * G + i));
