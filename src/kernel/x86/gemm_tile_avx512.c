@@ -41,7 +41,7 @@ INLINE __m512i words_at(const uint32_t *w)
 #define EACH_TOKEN _Pragma("GCC unroll 12") for (int j = 0; j < n; j++)
 #define FOUR_WORDS _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++)
 #define MUL_ADD(NAME, TYPE, INSTRUCTION, INTRINSIC)                                                 \
-    INLINE TYPE NAME(TYPE sum, __m512i w, __m512i x)                                                \
+    INLINE __attribute__((unused)) TYPE NAME(TYPE sum, __m512i w, __m512i x)                        \
     {                                                                                               \
         __asm__(INSTRUCTION " %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));                            \
         return sum;                                                                                 \
@@ -55,7 +55,7 @@ INLINE __m512i words_at(const uint32_t *w)
 #define EACH_TOKEN for (int j = 0; j < n; j++)
 #define FOUR_WORDS for (int i = 0; i < 4; i++)
 #define MUL_ADD(NAME, TYPE, INSTRUCTION, INTRINSIC)                                                 \
-    INLINE TYPE NAME(TYPE sum, __m512i w, __m512i x) { return INTRINSIC(sum, w, x); }               \
+    INLINE __attribute__((unused)) TYPE NAME(TYPE sum, __m512i w, __m512i x) { return INTRINSIC(sum, w, x); } \
     INLINE TYPE NAME##_at(TYPE sum, __m512i w, const uint32_t *x) { return INTRINSIC(sum, w, _mm512_set1_epi32((int)*x)); }
 #endif
 #define FMADD_PS(sum, w, x) _mm512_fmadd_ps(_mm512_castsi512_ps(w), _mm512_castsi512_ps(x), sum)
