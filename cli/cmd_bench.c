@@ -156,7 +156,7 @@ static int run(cli *c) { return c->argc ? bench_model(c) : bench_kernels(c); }
 
 static const cli_flag flags[] = {{"prompt", 'p', "N", "tokens of the prefill (default 512)", false},
                                  {"n", 'n', "N", "tokens to decode (default 64)", false},
-                                 {"depth", 0, "N", "positions in the cache when decoding begins (default 16)", false},
+                                 {"depth", 0, "N", "positions in the cache when decoding begins (default 16); beyond 16 also what they cost a token", false},
                                  {"repeat", 0, "N", "median of N runs (default 3)", false},
                                  {"ctx", 0, "N", "positions to keep", false},
                                  CLI_SESSION_FLAGS,
