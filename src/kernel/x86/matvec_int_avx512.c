@@ -142,10 +142,13 @@ INLINE void begin_limbs(__m512i *v, const int limbs, __m512i start)
     v[limbs - 1] = start;
 }
 
-INLINE __m512i joined(const __m512i *v, const int limbs)
+/* 65536 v[0] + 256 v[1] + v[2]. |v[0]| < 2^15 (16 codes of 3 bits or 8 of 4, times an int8), so vpdpwssd multiplies its low half and adds. */
+INLINE __m512i joined(__m512i *v, const int limbs)
 {
+    static const int32_t high = 256;
     if (limbs == 1) return v[0];
-    return _mm512_add_epi32(_mm512_slli_epi32(_mm512_add_epi32(_mm512_slli_epi32(v[0], 8), v[1]), 8), v[2]);
+    DOT_ONE(v[1], v[0], &high);
+    return _mm512_add_epi32(_mm512_slli_epi32(v[1], 8), v[2]);
 }
 
 /*
