@@ -76,30 +76,46 @@ static int measure(cli *c, const pare_session_options *so, const pare_bench_opti
     return code;
 }
 
-static void put_result(pare_json *j, const pare_bench_result *r, double bandwidth) {
+static void put_result(pare_json *j, const pare_bench_result *r) {
+    const struct { const char *key; double v; } of[] = {{"prefill_of_f32", r->prefill_of.f32}, {"prefill_of_int8", r->prefill_of.int8}, {"prefill_of_bf16", r->prefill_of.bf16},
+                                                        {"prefill_of_int8_tiles", r->prefill_of.int8_tiles}, {"prefill_of_bf16_tiles", r->prefill_of.bf16_tiles}};
     pare_json_real(j, "prefill_tokens_per_s", r->prefill_tokens_per_s);
     pare_json_real(j, "decode_tokens_per_s", r->decode_tokens_per_s);
     pare_json_real(j, "bytes_per_token", r->bytes_per_token);
-    pare_json_real(j, "read_bandwidth_bytes_per_s", bandwidth);
-    pare_json_real(j, "roofline_fraction", r->decode_tokens_per_s * r->bytes_per_token / bandwidth);
+    pare_json_real(j, "read_bandwidth_bytes_per_s", r->read_bytes_per_s);
+    pare_json_real(j, "roofline_fraction", r->read_fraction);
     if (r->depth_seconds != 0) pare_json_real(j, "depth_seconds", r->depth_seconds);
+    pare_json_real(j, "ops_per_token", r->ops_per_token);
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++)
+        if (of[i].v > 0) pare_json_real(j, of[i].key, of[i].v);
+}
+
+/* "..., 63 % of the peak of int8 dot products, 8 % of tiles": what the mode computes with. */
+static void print_prefill(const mode *m) {
+    const pare_bench_result *r = &m->r;
+    const pare_bench_peaks *of = &r->prefill_of;
+    cli_print("%s\n  prefill of %-6lld %9.1f tokens/s, %.1f GOP/s: %.0f %% of the peak of f32", m->name, (long long)r->prompt, r->prefill_tokens_per_s,
+              r->prefill_tokens_per_s * r->ops_per_token * 1e-9, 100 * of->f32);
+    if (m->compute == PARE_COMPUTE_FAST) cli_print(", %.0f %% of int8 dot products", 100 * of->int8);
+    if (m->compute != PARE_COMPUTE_EXACT && of->bf16 > 0) cli_print(", %.0f %% of bf16 dot products", 100 * of->bf16);
+    if (m->compute == PARE_COMPUTE_FAST && of->int8_tiles > 0) cli_print(", %.0f %% of int8 tiles", 100 * of->int8_tiles);
+    cli_puts("\n");
 }
 
 static int report(const cli *c, const pare_machine *machine, const mode *modes, int n) {
-    const double bandwidth = machine->read_bytes_per_s[1];
     if (c->json) {
         pare_json *j = NULL;
         pare_err err = {0};
         if (pare_json_new(2, &j, &err) != PARE_OK) return cli_fail(c, &err);
         pare_json_object(j, NULL);
-        put_result(j, &modes[0].r, bandwidth);
+        put_result(j, &modes[0].r);
         pare_json_text(j, "mode", modes[0].name);
         pare_json_int(j, "threads", pare_ctx_threads(c->ctx));
         pare_json_array(j, "modes");
         for (int i = 0; i < n; i++) {
             pare_json_object(j, NULL);
             pare_json_text(j, "mode", modes[i].name);
-            put_result(j, &modes[i].r, bandwidth);
+            put_result(j, &modes[i].r);
             pare_json_end(j);
         }
         pare_json_end(j);
@@ -112,9 +128,9 @@ static int report(const cli *c, const pare_machine *machine, const mode *modes, 
         const pare_bench_result *r = &modes[i].r;
         char bytes[32];
         cli_format_bytes((uint64_t)r->bytes_per_token, bytes);
-        cli_print("%s\n  prefill of %lld     %8.1f tokens/s\n  decode of %lld      %8.1f tokens/s at depth %lld, %s read for each: %.1f GB/s, %.0f %% of the bandwidth\n", modes[i].name,
-                  (long long)r->prompt, r->prefill_tokens_per_s, (long long)r->tokens, r->decode_tokens_per_s, (long long)r->depth, bytes,
-                  r->decode_tokens_per_s * r->bytes_per_token * 1e-9, 100 * r->decode_tokens_per_s * r->bytes_per_token / bandwidth);
+        print_prefill(&modes[i]);
+        cli_print("  decode of %-6lld  %9.1f tokens/s at depth %lld, %s read for each: %.1f GB/s, %.0f %% of what memory gave by turns (%.1f GB/s)\n", (long long)r->tokens,
+                  r->decode_tokens_per_s, (long long)r->depth, bytes, r->decode_tokens_per_s * r->bytes_per_token * 1e-9, 100 * r->read_fraction, r->read_bytes_per_s * 1e-9);
         if (r->depth_seconds != 0)
             cli_print("  a token at depth %lld %6.2f ms more than one at depth 16, by turns\n", (long long)r->depth, 1e3 * r->depth_seconds);
     }
@@ -126,8 +142,8 @@ static int bench_model(cli *c) {
     int n = 2, code;
     int64_t repeat = 0;
     pare_session_options so;
-    pare_bench_options o = {0};
-    pare_machine before, after;
+    pare_bench_options o = {.limits = true};
+    pare_machine machine;
     if (!cli_session_options(c, &so, &code) || !cli_int(c, "prompt", 1, INT32_MAX, &o.prompt) || !cli_int(c, "n", 1, INT32_MAX, &o.tokens) ||
         !cli_int(c, "depth", 1, INT32_MAX, &o.depth) || !cli_int(c, "repeat", 1, 99, &repeat) || !cli_int(c, "ctx", 1, INT32_MAX, &so.ctx))
         return 2;
@@ -136,20 +152,10 @@ static int bench_model(cli *c) {
         n = 1;
         modes[0] = (mode){.name = cli_has(c, "exact") ? "exact" : cli_has(c, "fast") ? "fast" : "bf16", .compute = so.compute};
     }
-    if (pare_measure_machine(c->ctx, &before, &c->err) != PARE_OK) return cli_fail(c, &c->err);
+    if (pare_measure_machine(c->ctx, &machine, &c->err) != PARE_OK) return cli_fail(c, &c->err);
     for (int i = 0; i < n; i++)
         if ((code = measure(c, &so, &o, &modes[i])) != 0) return code;
-    if (pare_measure_machine(c->ctx, &after, &c->err) != PARE_OK) return cli_fail(c, &c->err);
-    /* The machine's other guests come and go: what it could do is the mean of before and after. */
-    for (int i = 0; i < 2; i++) {
-        before.read_bytes_per_s[i] = 0.5 * (before.read_bytes_per_s[i] + after.read_bytes_per_s[i]);
-        before.f32_flops[i] = 0.5 * (before.f32_flops[i] + after.f32_flops[i]);
-        before.int8_ops[i] = 0.5 * (before.int8_ops[i] + after.int8_ops[i]);
-        before.bf16_flops[i] = 0.5 * (before.bf16_flops[i] + after.bf16_flops[i]);
-        before.int8_tile_ops[i] = 0.5 * (before.int8_tile_ops[i] + after.int8_tile_ops[i]);
-        before.bf16_tile_flops[i] = 0.5 * (before.bf16_tile_flops[i] + after.bf16_tile_flops[i]);
-    }
-    return report(c, &before, modes, n);
+    return report(c, &machine, modes, n);
 }
 
 static int run(cli *c) { return c->argc ? bench_model(c) : bench_kernels(c); }
@@ -165,6 +171,7 @@ static const cli_flag flags[] = {{"prompt", 'p', "N", "tokens of the prefill (de
 const cli_command cli_cmd_bench = {
     .name = "bench", .args = "[MODEL]", .summary = "Speed, against what this machine can do",
     .details = "Without MODEL: this machine's read bandwidth and peak arithmetic, and what the kernels reach of them.\n"
-               "With MODEL: prefill and decode in tokens per second, in both modes unless one is named. The fraction is the bytes that a\n"
-               "token must read, times tokens per second, over the read bandwidth measured in the same run.",
+               "With MODEL: prefill and decode in tokens per second, in both modes unless one is named. Memory is read and peaks of\n"
+               "arithmetic are measured by turns with tokens: decode is the bytes that tokens must read over what memory gave just before\n"
+               "and after; prefill is the linear layers' operations over the peaks just before and after. Medians over the turns.",
     .flags = flags, .min_args = 0, .max_args = 1, .run = run};

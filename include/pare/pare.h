@@ -563,15 +563,25 @@ typedef struct pare_bench_options {
     int64_t tokens;             /**< tokens decoded; 0 = 64 */
     int64_t depth;              /**< positions that the cache holds when decoding begins; 0 = 16 */
     int repeat;                 /**< the median of so many runs; 0 = 3 */
+    bool limits;                /**< the machine's limits too, by turns with the model: takes 256 MiB and half as much time again */
 } pare_bench_options;
+/** What prompts reach of peak arithmetic on all threads, 0 = not measured or no such instruction: linear layers alone over the whole time. */
+typedef struct pare_bench_peaks { double f32, int8, bf16, int8_tiles, bf16_tiles; } pare_bench_peaks;
 typedef struct pare_bench_result {
     double prefill_tokens_per_s, decode_tokens_per_s;
     double bytes_per_token;     /**< weights, and keys and values of the middle of the decoded stretch */
     double depth_seconds;       /**< what a token at `depth` takes more than one at depth 16: the median of `tokens` pairs, by turns in two sequences; 0 = not measured: not
                                      deeper than 16, or the session has one sequence */
+    double read_bytes_per_s;    /**< with `limits`: reads of memory by all threads between stretches of decoding; the median */
+    double read_fraction;       /**< of a stretch's bytes_per_token over its time, of the mean of the reads before and after it; the median */
+    double ops_per_token;       /**< two for each multiply-add of a prompt's token in linear layers, the head not counted */
+    pare_bench_peaks prefill_of; /**< a prompt's ops_per_token over its time, of the mean of the peaks before and after it; the median */
     int64_t prompt, tokens, depth;
 } pare_bench_result;
-/** Prefill and decode of random tokens. */
+/**
+ * Prefill and decode of random tokens. A machine that others use changes its speed from one second to the next, so the fractions compare neighbours in
+ * time: what tokens reach with what the machine did just before and just after.
+ */
 PARE_API pare_status pare_bench(pare_session *s, const pare_bench_options *options, pare_bench_result *out, pare_err *err);
 
 /** What pare_assess() measures on, and how. */

@@ -326,6 +326,7 @@ pare_status pare_engine_replace(pare_engine *e, pare_gw w, pare_linear *weight, 
 typedef struct pare_profile_row { const char *op, *what; double seconds; uint64_t calls, bytes, macs; } pare_profile_row;
 int64_t pare_engine_profile(const pare_engine *e, pare_profile_row *rows, int64_t max); /* returns the count */
 void pare_engine_profile_reset(pare_engine *e);
+double pare_engine_macs(const pare_engine *e); /* multiply-adds of one token in matrices: those of every layer, without the head */
 
 typedef struct pare_engine_memory {
     uint64_t weights, weights_owned;  /* bytes read in place (mapped) or repacked; of that repacked */

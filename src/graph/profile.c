@@ -49,6 +49,20 @@ void pare_profile_note(pare_engine *e, int32_t index, double seconds)
     }
 }
 
+double pare_engine_macs(const pare_engine *e)
+{
+    double macs = 0;
+    for (size_t i = 0; i < e->graph->nodes.n; i++) {
+        const pare_gnode *n = &e->graph->nodes.at[i];
+        const pare_moe *moe = n->op == &pare_gop_moe ? n->attr : NULL;
+        for (int w = 0; w < n->n_w; w++) {
+            if (n->w[w] < 0 || !e->weights[n->w[w]].matrix || e->graph->weights.at[n->w[w]].role == PARE_GW_HEAD) continue;
+            macs += (double)e->weights[n->w[w]].numel * (moe && w > 0 ? (double)moe->top / (double)moe->experts : 1.0);
+        }
+    }
+    return macs;
+}
+
 /* "model.layers.3.mlp.up_proj.weight" -> "up_proj". */
 static const char *short_name(const char *name, size_t *n)
 {

@@ -30,34 +30,85 @@ double pare_roof_turn(const pare_kernels *k, pare_roof_kind kind, double seconds
     return done / (now - began);
 }
 
-typedef struct work { const pare_kernels *k; pare_roof_kind kind; double seconds, *rate; const uint64_t *data; int64_t n; uint64_t *sum; } work;
+struct pare_roof_meter {
+    pare_ctx *ctx;
+    uint64_t *data, *sum;
+    double *rate;
+    int64_t n;                 /* words of data */
+    pare_roof_kind kind;       /* of the turn at hand */
+    double seconds;
+};
 
 static pare_status turn_task(void *arg, int64_t i, int worker, pare_err *err)
 {
-    const work *w = arg;
+    pare_roof_meter *m = arg;
     (void)worker, (void)err;
-    w->rate[i] = pare_roof_turn(w->k, w->kind, w->seconds, pare_now);
+    m->rate[i] = pare_roof_turn(m->ctx->kernels, m->kind, m->seconds, pare_now);
     return PARE_OK;
 }
 
 static pare_status read_task(void *arg, int64_t i, int worker, pare_err *err)
 {
-    const work *w = arg;
+    pare_roof_meter *m = arg;
     const int64_t words = PIECE / 8, at = i * words;
     (void)worker, (void)err;
-    w->sum[i] = w->k->roof_read(w->data + at, at + words < w->n ? words : w->n - at);
+    m->sum[i] = m->ctx->kernels->roof_read(m->data + at, at + words < m->n ? words : m->n - at);
     return PARE_OK;
 }
 
-/* Bytes a second, on one thread or all. */
-static pare_status read_turn(pare_ctx *ctx, work *w, bool all, double *rate, pare_err *err)
+pare_status pare_roof_meter_new(pare_ctx *ctx, size_t bytes, pare_roof_meter **out, pare_err *err)
+{
+    pare_status st;
+    void *data = NULL, *sum = NULL, *rate = NULL, *m = NULL;
+    if (bytes == 0) bytes = (size_t)256 << 20;
+    PARE_TRY(pare_alloc_try(sizeof **out, "a meter", &m, err));
+    PARE_TRY(pare_alloc_try(bytes, "a buffer to read", &data, err));
+    PARE_TRY(pare_alloc_try((bytes / PIECE + 1) * sizeof(uint64_t), "sums of the buffer", &sum, err));
+    PARE_TRY(pare_alloc_try((size_t)pare_ctx_threads(ctx) * sizeof(double), "rates of the threads", &rate, err));
+    memset(data, 1, bytes);
+    *out = m;
+    **out = (pare_roof_meter){ .ctx = ctx, .data = data, .sum = sum, .rate = rate, .n = (int64_t)(bytes / 8) };
+    return PARE_OK;
+out:
+    pare_dealloc(m);
+    pare_dealloc(data);
+    pare_dealloc(sum);
+    pare_dealloc(rate);
+    *out = NULL;
+    return st;
+}
+
+void pare_roof_meter_free(pare_roof_meter *m)
+{
+    if (!m) return;
+    pare_dealloc(m->data);
+    pare_dealloc(m->sum);
+    pare_dealloc(m->rate);
+    pare_dealloc(m);
+}
+
+pare_status pare_roof_meter_read(pare_roof_meter *m, bool all, double *rate, pare_err *err)
 {
     pare_status st = PARE_OK;
-    const int64_t pieces = (w->n + PIECE / 8 - 1) / (PIECE / 8);
+    const int64_t pieces = (m->n + PIECE / 8 - 1) / (PIECE / 8);
     const double began = pare_now();
-    if (all) PARE_TRY(pare_parallel(ctx, pieces, read_task, w, err));
-    else for (int64_t i = 0; i < pieces; i++) PARE_TRY(read_task(w, i, 0, err));
-    *rate = (double)w->n * 8 / (pare_now() - began);
+    if (all) PARE_TRY(pare_parallel(m->ctx, pieces, read_task, m, err));
+    else for (int64_t i = 0; i < pieces; i++) PARE_TRY(read_task(m, i, 0, err));
+    *rate = (double)m->n * 8 / (pare_now() - began);
+out:
+    return st;
+}
+
+pare_status pare_roof_meter_ops(pare_roof_meter *m, pare_roof_kind kind, bool all, double seconds, double *rate, pare_err *err)
+{
+    pare_status st = PARE_OK;
+    const int n = all ? pare_ctx_threads(m->ctx) : 1;
+    m->kind = kind;
+    m->seconds = seconds;
+    if (all) PARE_TRY(pare_parallel(m->ctx, n, turn_task, m, err));
+    else PARE_TRY(turn_task(m, 0, 0, err));
+    *rate = 0;
+    for (int i = 0; i < n; i++) *rate += m->rate[i];
 out:
     return st;
 }
@@ -65,34 +116,20 @@ out:
 pare_status pare_roof_measure(pare_ctx *ctx, double seconds, size_t bytes, pare_roof *out, pare_err *err)
 {
     pare_status st = PARE_OK;
-    const int n = pare_ctx_threads(ctx);
-    work w = { .k = ctx->kernels, .seconds = seconds / (TURNS * 2 * (PARE_ROOF_KINDS + 1)) };
-    void *data = NULL, *sum = NULL, *rate = NULL;
-    *out = (pare_roof){ .threads = n };
-    if (bytes == 0) bytes = (size_t)256 << 20;
-    w.n = (int64_t)(bytes / 8);
-    PARE_TRY(pare_alloc_try(bytes, "a buffer to read", &data, err));
-    PARE_TRY(pare_alloc_try((bytes / PIECE + 1) * sizeof *w.sum, "sums of the buffer", &sum, err));
-    PARE_TRY(pare_alloc_try((size_t)n * sizeof *w.rate, "rates of the threads", &rate, err));
-    memset(data, 1, bytes);
-    w.data = data, w.sum = sum, w.rate = rate;
+    pare_roof_meter *m = NULL;
+    *out = (pare_roof){ .threads = pare_ctx_threads(ctx) };
+    PARE_TRY(pare_roof_meter_new(ctx, bytes, &m, err));
     for (int turn = 0; turn < TURNS; turn++)
         for (int all = 0; all < 2; all++) {
             double r;
-            PARE_TRY(read_turn(ctx, &w, all != 0, &r, err));
+            PARE_TRY(pare_roof_meter_read(m, all != 0, &r, err));
             if (r > out->read[all]) out->read[all] = r;
             for (int kind = 0; kind < PARE_ROOF_KINDS; kind++) {
-                w.kind = (pare_roof_kind)kind;
-                if (all) PARE_TRY(pare_parallel(ctx, n, turn_task, &w, err));
-                else PARE_TRY(turn_task(&w, 0, 0, err));
-                r = 0;
-                for (int i = 0; i < (all ? n : 1); i++) r += w.rate[i];
+                PARE_TRY(pare_roof_meter_ops(m, (pare_roof_kind)kind, all != 0, seconds / (TURNS * 2 * (PARE_ROOF_KINDS + 1)), &r, err));
                 if (r > out->ops[kind][all]) out->ops[kind][all] = r;
             }
         }
 out:
-    pare_dealloc(data);
-    pare_dealloc(sum);
-    pare_dealloc(rate);
+    pare_roof_meter_free(m);
     return st;
 }

@@ -18,6 +18,15 @@ typedef struct pare_roof {
  * more than the caches hold.
  */
 pare_status pare_roof_measure(pare_ctx *ctx, double seconds, size_t bytes, pare_roof *out, pare_err *err);
+/*
+ * The same turn by turn, for what wants to be compared with the limits of the very moment: one read of the buffer (bytes a second), one turn of
+ * about `seconds` of arithmetic (operations a second; 0: there is none of that kind). On the calling thread, or on all of the context's.
+ */
+typedef struct pare_roof_meter pare_roof_meter;
+pare_status pare_roof_meter_new(pare_ctx *ctx, size_t bytes, pare_roof_meter **out, pare_err *err); /* 0 bytes: 256 MiB */
+pare_status pare_roof_meter_read(pare_roof_meter *m, bool all, double *rate, pare_err *err);
+pare_status pare_roof_meter_ops(pare_roof_meter *m, pare_roof_kind kind, bool all, double seconds, double *rate, pare_err *err);
+void pare_roof_meter_free(pare_roof_meter *m);                                                      /* NULL is fine */
 /* One turn of about `seconds` on the calling thread, in the seconds of `clock` (such as pare_now); operations a second. */
 double pare_roof_turn(const pare_kernels *k, pare_roof_kind kind, double seconds, double (*clock)(void));
 #endif
