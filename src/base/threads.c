@@ -6,6 +6,9 @@
  * A model that runs starts a loop every few dozen microseconds, which is what waking a thread costs. So workers without a loop, and the
  * caller while the last tasks run, look at an atomic for SPIN_SECONDS before they sleep, where every thread has a core of its own. A
  * worker that comes too late joins no loop, and nobody waits for it.
+ *
+ * A loop of stretches has a range [begin, end) for each thread, in one word: its owner cuts from the front, thieves from the back. A range's value never
+ * comes back once it was cut (units run once), so compare-and-swap is enough.
  */
 #include "base/threads.h"
 #include <pthread.h>
@@ -13,12 +16,24 @@
 #include <string.h>
 #include "base/alloc.h"
 
+enum {
+    PIECES = 8,             /* of a thread's share, at least */
+    AHEAD_BYTES = 512 << 10 /* asked for ahead: half of a small second cache */
+};
+
+/* What a thread has left of a loop of stretches: begin << 32 | end, in a cache line of its own. */
+typedef struct range { _Alignas(64) atomic_ullong at; } range;
+
 /* One parallel loop. */
 typedef struct loop {
     pare_ctx *ctx;
     pare_task_fn fn;
+    pare_stretch_fn stretch; /* instead of fn */
     void *arg;
     int64_t n;
+    range *ranges;        /* [threads] of stretches */
+    int threads;
+    const pare_ahead *ahead;
     atomic_llong next;    /* index to hand out */
     atomic_llong lowest;  /* lowest index that failed so far, n = none */
     pthread_mutex_t lock; /* of st and err */
@@ -27,6 +42,7 @@ typedef struct loop {
 } loop;
 
 struct pare_pool {
+    range *ranges;        /* [n + 1] for loops of stretches; NULL without memory */
     pthread_mutex_t lock;
     pthread_cond_t work, done;
     loop *job;            /* NULL = nothing to do, or no longer to be joined */
@@ -57,22 +73,71 @@ static void loop_failed(loop *l, int64_t i, pare_status st, const pare_err *err)
     pthread_mutex_unlock(&l->lock);
 }
 
+/* Index begin, or stretch [begin, end), unless a lower one has failed. */
+static bool run_piece(loop *l, int64_t begin, int64_t end, int worker)
+{
+    pare_err err;
+    if (begin >= atomic_load(&l->lowest)) return false;
+    err.code = PARE_OK;
+    err.text[0] = err.hint[0] = '\0';
+    pare_status st = pare_check_cancel(l->ctx, &err);
+    if (st == PARE_OK) st = l->stretch ? l->stretch(l->arg, begin, end, worker, &err) : l->fn(l->arg, begin, worker, &err);
+    if (st != PARE_OK) loop_failed(l, begin, st, &err);
+    return true;
+}
+
+static uint64_t pack(int64_t begin, int64_t end) { return (uint64_t)begin << 32 | (uint64_t)end; }
+static int64_t begin_of(uint64_t r) { return (int64_t)(r >> 32); }
+static int64_t end_of(uint64_t r) { return (int64_t)(r & UINT32_MAX); }
+static int64_t left_of(uint64_t r) { return end_of(r) - begin_of(r); }
+
+/* The next stretch of the worker's own range: half of it, at most a PIECES-th of its share. */
+static bool own_stretch(loop *l, int worker, int64_t *begin, int64_t *end)
+{
+    atomic_ullong *own = &l->ranges[worker].at;
+    unsigned long long r = atomic_load(own);
+    const int64_t most = l->n / ((int64_t)l->threads * PIECES) + 1;
+    while (left_of(r) > 0) {
+        int64_t some = (left_of(r) + 1) / 2;
+        if (some > most) some = most;
+        *begin = begin_of(r);
+        *end = *begin + some;
+        if (atomic_compare_exchange_weak(own, &r, pack(*end, end_of(r)))) return true;
+    }
+    return false;
+}
+
+/* Half of what the thread with the most has left becomes the worker's own. */
+static bool steal(loop *l, int worker)
+{
+    for (;;) {
+        int who = -1;
+        unsigned long long most = 0;
+        for (int i = 0; i < l->threads; i++) {
+            const unsigned long long r = atomic_load(&l->ranges[i].at);
+            if (left_of(r) > left_of(most)) most = r, who = i;
+        }
+        if (who < 0) return false;
+        const int64_t cut = end_of(most) - (left_of(most) + 1) / 2;
+        if (!atomic_compare_exchange_strong(&l->ranges[who].at, &most, pack(begin_of(most), cut))) continue;
+        atomic_store(&l->ranges[worker].at, pack(cut, end_of(most)));
+        return true;
+    }
+}
+
 static void loop_run(loop *l, int worker)
 {
     bool was_inside = inside;
     int was_worker = my_worker;
+    int64_t begin, end;
     inside = true;
     my_worker = worker;
-    for (;;) {
-        int64_t i = atomic_fetch_add(&l->next, 1);
-        if (i >= atomic_load(&l->lowest)) break;
-        pare_err err;
-        err.code = PARE_OK;
-        err.text[0] = err.hint[0] = '\0';
-        pare_status st = pare_check_cancel(l->ctx, &err);
-        if (st == PARE_OK) st = l->fn(l->arg, i, worker, &err);
-        if (st != PARE_OK) loop_failed(l, i, st, &err);
-    }
+    if (l->stretch)
+        do {
+            while (own_stretch(l, worker, &begin, &end)) run_piece(l, begin, end, worker);
+        } while (steal(l, worker));
+    else
+        while (begin = atomic_fetch_add(&l->next, 1), run_piece(l, begin, begin + 1, worker)) continue;
     inside = was_inside;
     my_worker = was_worker;
 }
@@ -88,14 +153,53 @@ static void relax(void)
 #endif
 }
 
+/* Where a thread is in what it asks for ahead. */
+typedef struct asked { pare_ahead list; int item; size_t at, end, left; } asked;
+
+/* The beginning of the thread's part of the list, in the loop that follows. */
+static void ask_begin(asked *a, const pare_ahead *list, int worker, int threads)
+{
+    int64_t n = 0, first;
+    a->left = 0;
+    if (!list || list->count == 0) return;
+    a->list = *list;
+    for (int i = 0; i < list->count; i++) n += list->units[i];
+    first = n * worker / threads;
+    for (a->item = 0; a->item < list->count && first >= list->units[a->item]; a->item++) first -= list->units[a->item];
+    if (a->item == list->count) return;
+    a->at = (size_t)first * list->unit_bytes[a->item];
+    a->end = (size_t)list->units[a->item] * list->unit_bytes[a->item];
+    a->left = AHEAD_BYTES;
+    if (a->left > (size_t)(n / threads) * list->unit_bytes[a->item]) a->left = (size_t)(n / threads) * list->unit_bytes[a->item];
+}
+
+/* A few cache lines more, into the second cache. */
+static void ask_some(asked *a)
+{
+    for (int i = 0; i < 8 && a->left >= 64; i++) {
+        if (a->at >= a->end) {
+            if (++a->item >= a->list.count) {
+                a->left = 0;
+                return;
+            }
+            a->at = 0;
+            a->end = (size_t)a->list.units[a->item] * a->list.unit_bytes[a->item];
+        }
+        __builtin_prefetch(a->list.at[a->item] + a->at, 0, 2);
+        a->at += 64;
+        a->left -= 64;
+    }
+}
+
 /* Until a job of another generation is there, or the pool stops, or the time is over. */
-static void spin_for_work(struct pare_pool *pool, uint64_t seen)
+static void spin_for_work(struct pare_pool *pool, uint64_t seen, asked *next)
 {
     const double end = pare_now() + SPIN_SECONDS;
     do {
         for (int i = 0; i < 64; i++) {
             if (atomic_load(&pool->generation) != seen || atomic_load(&pool->stop)) return;
-            relax();
+            if (next->left >= 64) ask_some(next);
+            else relax();
         }
     } while (pare_now() < end);
 }
@@ -116,8 +220,9 @@ static void *worker_main(void *arg)
     struct worker *me = arg;
     struct pare_pool *pool = me->pool;
     uint64_t seen = 0;
+    asked next = {.left = 0};
     for (;;) {
-        if (pool->spin) spin_for_work(pool, seen);
+        if (pool->spin) spin_for_work(pool, seen, &next);
         pthread_mutex_lock(&pool->lock);
         while (!atomic_load(&pool->stop) && atomic_load(&pool->generation) == seen) {
             pool->sleepers++;
@@ -131,6 +236,7 @@ static void *worker_main(void *arg)
         pthread_mutex_unlock(&pool->lock);
         if (!job) continue;
         loop_run(job, me->index);
+        if (job->stretch) ask_begin(&next, job->ahead, me->index, job->threads);
         pthread_mutex_lock(&pool->lock);
         if (atomic_fetch_sub(&pool->running, 1) == 1 && pool->caller_sleeps) pthread_cond_signal(&pool->done);
         pthread_mutex_unlock(&pool->lock);
@@ -168,6 +274,7 @@ static struct pare_pool *pool_new(int n)
         if (start_thread(&pool->workers[i].id, worker_main, &pool->workers[i]) != 0) break;
         pool->n++;
     }
+    pool->ranges = pare_alloc_aligned(64, (size_t)(pool->n + 1) * sizeof *pool->ranges);
     return pool;
 }
 
@@ -182,6 +289,7 @@ void pare_pool_free(struct pare_pool *pool)
     pthread_cond_destroy(&pool->done);
     pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->lock);
+    pare_dealloc_aligned(pool->ranges);
     pare_dealloc(pool);
 }
 
@@ -204,23 +312,58 @@ static void pool_run(struct pare_pool *pool, loop *job)
     pthread_mutex_unlock(&pool->lock);
 }
 
+/* Without a pool in this thread, under the task's own number. */
+static void run_alone(loop *job)
+{
+    const int worker = inside ? my_worker : 0;
+    if (!job->stretch) {
+        loop_run(job, worker);
+        return;
+    }
+    const int64_t some = job->n / PIECES + 1; /* so that a cancelled context is seen */
+    for (int64_t i = 0; i < job->n && run_piece(job, i, job->n - i < some ? job->n : i + some, worker); i += some) continue;
+}
+
+static void cut_ranges(loop *job, struct pare_pool *pool)
+{
+    job->ranges = pool->ranges;
+    job->threads = pool->n + 1;
+    for (int i = 0; i < job->threads; i++)
+        atomic_init(&job->ranges[i].at, pack(job->n * i / job->threads, job->n * (i + 1) / job->threads));
+}
+
+static pare_status run_loop(loop *job, pare_err *err)
+{
+    pare_ctx *ctx = job->ctx;
+    atomic_init(&job->next, 0);
+    atomic_init(&job->lowest, job->n);
+    pthread_mutex_init(&job->lock, NULL);
+    bool alone = ctx->threads == 1 || job->n == 1 || inside;
+    if (!alone && !ctx->pool) ctx->pool = pool_new(ctx->threads - 1);
+    if (alone || !ctx->pool || (job->stretch && !ctx->pool->ranges)) {
+        run_alone(job);
+    } else {
+        if (job->stretch) cut_ranges(job, ctx->pool);
+        pool_run(ctx->pool, job);
+    }
+    pthread_mutex_destroy(&job->lock);
+    if (job->st != PARE_OK && err) *err = job->err;
+    pare_sample_memory();
+    return job->st;
+}
+
 pare_status pare_parallel(pare_ctx *ctx, int64_t n, pare_task_fn fn, void *arg, pare_err *err)
 {
     if (n <= 0) return PARE_OK;
     loop job = {.ctx = ctx, .fn = fn, .arg = arg, .n = n, .st = PARE_OK};
-    atomic_init(&job.next, 0);
-    atomic_init(&job.lowest, n);
-    pthread_mutex_init(&job.lock, NULL);
-    bool alone = ctx->threads == 1 || n == 1 || inside;
-    if (!alone && !ctx->pool) ctx->pool = pool_new(ctx->threads - 1);
-    if (alone || !ctx->pool)
-        loop_run(&job, inside ? my_worker : 0);
-    else
-        pool_run(ctx->pool, &job);
-    pthread_mutex_destroy(&job.lock);
-    if (job.st != PARE_OK && err) *err = job.err;
-    pare_sample_memory();
-    return job.st;
+    return run_loop(&job, err);
+}
+
+pare_status pare_parallel_stretches(pare_ctx *ctx, int64_t n, pare_stretch_fn fn, void *arg, const pare_ahead *ahead, pare_err *err)
+{
+    if (n <= 0) return PARE_OK;
+    loop job = {.ctx = ctx, .stretch = fn, .arg = arg, .n = n, .ahead = ahead, .st = PARE_OK};
+    return run_loop(&job, err);
 }
 
 /* ---------------------------------------------------------------------------------------------------- background task */

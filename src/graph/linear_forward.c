@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The forward pass for a few tokens: activations are brought into the form that the layers want (once for layers that want the same),
- * then rows of all layers are computed in one parallel loop. Many tokens go to pare_linear_gemm().
+ * then rows of all layers are computed in one parallel loop of stretches. Many tokens go to pare_linear_gemm().
  *
  *   weights                      mode                       activations
  *   f32 f16 f8, W_ANY            any                        f32
@@ -15,7 +15,7 @@
 #include <string.h>
 #include "graph/linear.h"
 
-enum { LAYERS = 16, ROWS_AT_ONCE = 8, CHUNKS = 16, CHUNK_LEAST = 32 << 10 };
+enum { LAYERS = 16, ROWS_AT_ONCE = 8, UNIT_BYTES = 16 << 10 /* of weights, about: the least that a thread takes */ };
 
 /* One form of the activations; layers that agree in all but the arrays share it. */
 typedef struct form {
@@ -37,7 +37,7 @@ typedef struct job {
     pare_linear any[LAYERS];     /* layers with exact_rows as exact mode sees them */
     const pare_linear *layer[LAYERS];
     int form_of[LAYERS];
-    int64_t chunk_rows[LAYERS], first_chunk[LAYERS + 1];
+    int64_t unit_rows[LAYERS], first_unit[LAYERS + 1];
     int count, forms;
     form form[LAYERS];
     pare_compute mode;
@@ -154,14 +154,9 @@ static pare_status decoded_rows(const job *j, int i, int64_t row0, int64_t rows,
     return PARE_OK;
 }
 
-static pare_status chunk(void *arg, int64_t index, int worker, pare_err *err)
+static pare_status some_rows(const job *j, int i, int64_t row0, int64_t rows, int worker, pare_err *err)
 {
-    const job *j = arg;
-    int i = 0;
-    while (index >= j->first_chunk[i + 1]) i++;
     const pare_wmat *w = &j->layer[i]->w;
-    const int64_t row0 = (index - j->first_chunk[i]) * j->chunk_rows[i];
-    const int64_t rows = w->rows - row0 < j->chunk_rows[i] ? w->rows - row0 : j->chunk_rows[i];
     const form *f = &j->form[j->form_of[i]];
     float *y = j->y[i] + row0;
     if (w->kind == PARE_W_ANY) return decoded_rows(j, i, row0, rows, worker, err);
@@ -170,19 +165,48 @@ static pare_status chunk(void *arg, int64_t index, int worker, pare_err *err)
     return PARE_OK;
 }
 
-/* About CHUNKS pieces of rows for all layers together, none very small, whatever the number of threads. */
+/* Units [begin, end) of all layers after each other. */
+static pare_status stretch(void *arg, int64_t begin, int64_t end, int worker, pare_err *err)
+{
+    const job *j = arg;
+    pare_status st = PARE_OK;
+    for (int i = 0; i < j->count && st == PARE_OK; i++) {
+        int64_t from = begin > j->first_unit[i] ? begin : j->first_unit[i], to = end < j->first_unit[i + 1] ? end : j->first_unit[i + 1];
+        if (from >= to) continue;
+        from = (from - j->first_unit[i]) * j->unit_rows[i];
+        to = (to - j->first_unit[i]) * j->unit_rows[i];
+        if (to > j->layer[i]->w.rows) to = j->layer[i]->w.rows;
+        st = some_rows(j, i, from, to - from, worker, err);
+    }
+    return st;
+}
+
+/* Rows that are handed out together: what kernels take at once, times what it takes for UNIT_BYTES. */
+static int64_t rows_of_unit(const pare_wmat *w)
+{
+    const int64_t eight = 8 * (w->row_bytes > 0 ? w->row_bytes : 1);
+    return (UNIT_BYTES + eight - 1) / eight * 8;
+}
+
+static int64_t units_of(const pare_wmat *w) { return (w->rows + rows_of_unit(w) - 1) / rows_of_unit(w); }
+
 static void cut(job *j)
 {
-    uint64_t bytes = 0;
-    for (int i = 0; i < j->count; i++) bytes += j->layer[i]->bytes;
-    uint64_t least = bytes / CHUNKS;
-    if (least < CHUNK_LEAST) least = CHUNK_LEAST;
     for (int i = 0; i < j->count; i++) {
-        const pare_wmat *w = &j->layer[i]->w;
-        const uint64_t row = (uint64_t)(w->row_bytes > 0 ? w->row_bytes : 1);
-        const int64_t rows = (int64_t)(least / row / 8 + 1) * 8;
-        j->chunk_rows[i] = rows;
-        j->first_chunk[i + 1] = j->first_chunk[i] + (w->rows + rows - 1) / rows;
+        j->unit_rows[i] = rows_of_unit(&j->layer[i]->w);
+        j->first_unit[i + 1] = j->first_unit[i] + units_of(&j->layer[i]->w);
+    }
+}
+
+void pare_linear_ahead(const pare_linear *const *w, int count, pare_ahead *out)
+{
+    out->count = 0;
+    for (int i = 0; i < count && i < PARE_AHEAD_MAX; i++) {
+        if (!w[i]->w.data || w[i]->w.row_bytes <= 0) return;
+        out->at[i] = w[i]->w.data;
+        out->units[i] = units_of(&w[i]->w);
+        out->unit_bytes[i] = (size_t)(rows_of_unit(&w[i]->w) * w[i]->w.row_bytes);
+        out->count++;
     }
 }
 
@@ -221,7 +245,7 @@ static pare_status some_layers(job *j, pare_workspace *ws, pare_err *err)
         }
     }
     cut(j);
-    return pare_parallel(j->ctx, j->first_chunk[j->count], chunk, j, err);
+    return pare_parallel_stretches(j->ctx, j->first_unit[j->count], stretch, j, ws->ahead, err);
 }
 
 static pare_status plain_forward(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x,

@@ -70,6 +70,75 @@ static void lowest_error(void **state)
     }
 }
 
+/* ---------------------------------------------------------------------------------------------------------- stretches */
+
+/* Like square(), each unit once, in order; a stretch ends at its first unit that fails. */
+static pare_status squares(void *arg, int64_t begin, int64_t end, int worker, pare_err *e)
+{
+    job *j = arg;
+    if (begin < 0 || begin >= end || end > j->n) return pare_fail(e, PARE_ERR_USAGE, "units %d to %d", (int)begin, (int)end);
+    for (int64_t i = begin; i < end; i++) {
+        if (j->done[i]) return pare_fail(e, PARE_ERR_USAGE, "unit %d again", (int)i);
+        const pare_status st = square(arg, i, worker, e);
+        j->done[i] += 1; /* 0 is a square */
+        if (st != PARE_OK) return st;
+    }
+    return PARE_OK;
+}
+
+/* Every unit once, for every count and number of threads, whatever the loop is told of the memory that comes next: an address is not read. */
+static void stretches(void **state)
+{
+    static uint8_t memory[40 * 4096];
+    const pare_ahead lists[] = {
+        {.count = 0},
+        {.count = 2, .at = {memory, memory + 30 * 4096}, .units = {30, 10}, .unit_bytes = {4096, 4096}},
+        {.count = 3, .at = {(const uint8_t *)64, memory, (const uint8_t *)64}, .units = {1, 2, 0}, .unit_bytes = {1 << 20, 100, 0}},
+    };
+    (void)state;
+    for (int threads = 1; threads <= 9; threads += 2) {
+        pare_ctx ctx;
+        init(&ctx, threads);
+        for (int round = 0; round < 60; round++) {
+            job j = {.ctx = &ctx, .n = round < 20 ? round + 1 : 17 * round - 50, .fail_from = -1};
+            const pare_ahead *ahead = round % 4 < 3 ? &lists[round % 4] : NULL;
+            assert_ok(pare_parallel_stretches(&ctx, j.n, squares, &j, ahead, &err));
+            for (int64_t i = 0; i < j.n; i++) assert_int_equal(j.done[i], i * i + 1);
+        }
+        assert_ok(pare_parallel_stretches(&ctx, 0, squares, NULL, NULL, &err));
+        pare_ctx_clear_base(&ctx);
+    }
+}
+
+/* The lowest failing unit is the one that is reported, and everything below it was done. */
+static void lowest_error_of_stretches(void **state)
+{
+    (void)state;
+    for (int threads = 1; threads <= 8; threads++) {
+        pare_ctx ctx;
+        init(&ctx, threads);
+        for (int64_t fail_from = 0; fail_from < 300; fail_from += 7) {
+            char text[32];
+            job j = {.ctx = &ctx, .n = 1000, .fail_from = fail_from};
+            snprintf(text, sizeof text, "index %d", (int)fail_from);
+            assert_error(pare_parallel_stretches(&ctx, j.n, squares, &j, NULL, &err), PARE_ERR_DATA, text);
+            assert_string_equal(err.text, text);
+            for (int64_t i = 0; i < fail_from; i++) assert_int_equal(j.done[i], i * i + 1);
+        }
+        pare_ctx_cancel(&ctx);
+        job j = {.ctx = &ctx, .n = 1000, .fail_from = -1};
+        assert_error(pare_parallel_stretches(&ctx, j.n, squares, &j, NULL, &err), PARE_ERR_CANCELLED, "cancelled");
+        pare_ctx_clear_base(&ctx);
+    }
+}
+
+static pare_status nested_stretches(void *arg, int64_t i, int worker, pare_err *e)
+{
+    job j = {.ctx = arg, .n = 20, .fail_from = i == 5 ? 3 : -1};
+    (void)worker;
+    return pare_parallel_stretches(arg, j.n, squares, &j, NULL, e);
+}
+
 static pare_status nested_loop(void *arg, int64_t i, int worker, pare_err *e)
 {
     pare_ctx *ctx = arg;
@@ -84,6 +153,7 @@ static void nested(void **state)
     pare_ctx ctx;
     init(&ctx, 4);
     assert_error(pare_parallel(&ctx, 40, nested_loop, &ctx, &err), PARE_ERR_DATA, "index 3");
+    assert_error(pare_parallel(&ctx, 40, nested_stretches, &ctx, &err), PARE_ERR_DATA, "index 3");
     pare_ctx_clear_base(&ctx);
 }
 
@@ -177,6 +247,8 @@ static pare_status use_everything(void *arg)
     pare_status st = pare_ctx_init_base(&ctx, &(pare_ctx_options){.threads = 2}, NULL);
     job j = {.ctx = &ctx, .n = 100, .fail_from = -1};
     if (st == PARE_OK) st = pare_parallel(&ctx, j.n, square, &j, NULL); /* without memory for a pool: serially */
+    job k = {.ctx = &ctx, .n = 100, .fail_from = -1};
+    if (st == PARE_OK) st = pare_parallel_stretches(&ctx, k.n, squares, &k, NULL, NULL);
     if (st == PARE_OK) st = pare_background_new(&ctx, &bg, NULL);
     if (st == PARE_OK) st = pare_background_start(bg, count_up, &n, NULL);
     for (int i = 0; i < 100 && st == PARE_OK; i++)
@@ -241,6 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loops),      cmocka_unit_test(lowest_error), cmocka_unit_test(nested),    cmocka_unit_test(cancelling),
+        cmocka_unit_test(stretches),  cmocka_unit_test(lowest_error_of_stretches),
         cmocka_unit_test(one_thread_makes_none), cmocka_unit_test(background), cmocka_unit_test(no_memory), cmocka_unit_test(allocation),
         cmocka_unit_test(memory_peak),
     };
