@@ -5,7 +5,7 @@
 #include "kernel_check.h"
 
 typedef struct matvec_shape { int64_t rows, cols, group, scale_rows; } matvec_shape;
-enum { MATVEC_SHAPES = 32, ZERO_MIDDLE = 0, ZERO_ANY, ZERO_SHIFTED };
+enum { MATVEC_SHAPES = 36, ZERO_MIDDLE = 0, ZERO_ANY, ZERO_SHIFTED };
 extern const matvec_shape matvec_shapes[MATVEC_SHAPES];
 
 /* group 0 = a row. Row bytes are the least that the kind needs. */

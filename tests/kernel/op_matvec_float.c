@@ -5,7 +5,7 @@
 
 static void one(const pare_kernels *ref, const pare_kernels *k, pare_wkind kind, const matvec_shape *s)
 {
-    static float want[8 * 64];
+    static float want[8 * 96];
     const int64_t n = rnd32() % 2 ? 1 : 1 + rnd32() % 8, x_stride = s->cols + rnd32() % 3;
     const pare_wmat w = matvec_weights(kind, s, rnd32() & 1 ? PARE_F32 : PARE_BF16, ZERO_MIDDLE);
     float *x = guarded(4, (size_t)((n - 1) * x_stride + s->cols) * 4);

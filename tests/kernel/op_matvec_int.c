@@ -28,7 +28,7 @@ static void one(const pare_kernels *ref, const pare_kernels *k, pare_wkind kind,
     const int64_t row0 = s->rows > 2 ? rnd32() % 2 : 0, rows = s->rows - row0, stride = rows + rnd32() % 3;
     const size_t bytes = (size_t)((n - 1) * stride + rows) * 4;
     float *y = guarded(7, bytes);
-    static float want[8 * 64];
+    static float want[8 * 96];
     memset(want, 0xa5, sizeof want);
     ref->matvec_int(&w, row0, rows, &x, want, stride);
     k->matvec_int(&w, row0, rows, &x, y, stride);

@@ -15,6 +15,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 enum { PANEL = 32, AHEAD = 512, MOST = 512, VALUES = MOST + 16 }; /* blocks at most; bytes; numbers a row at most, and from row to row */
+enum { TURNS = 4 }; /* of ROWS rows whose panel and sums are made together */
 enum { MIDDLE, ZEROS, SHIFTS };
 
 /*
@@ -42,6 +43,9 @@ typedef void (*blocks_fn)(const span *s);
 
 /* The sums of ROWS rows from their lanes, as pare_lanes_sum(). */
 static void sums_of_rows(float (*acc)[16], float *sums);
+
+/* The same for TURNS turns, whose sums belong side by side: row r's are y[r * part] and what follows. */
+static void sums_of_turns(float (*acc)[ROWS][16], float *y, int64_t part);
 
 /* Does a group that is no multiple of a block put one scale into every lane? */
 static inline bool lanes_fit(const pare_wmat *w)
@@ -216,12 +220,13 @@ INLINE void fill_panels(const pare_wmat *w, const int64_t *first, const stretch 
 
 /*
  * The case of decoding: one token, rows that are whole blocks, scales as they come or one a row or for all, few enough for two panels. The
- * panel of the next turn is filled before the block loop of this one runs: its loads wait for memory beside it, and its stores
- * are done when wider loads want them.
+ * panel of the next turns is filled before the block loops of these run: its loads wait for memory beside them, and its stores
+ * are done when wider loads want them. Rows of a stream lie one after the other, and so do their scales: a panel has those of
+ * some turns, and their sums are taken together, for both are short chains of instructions that wait for one another, one turn alone.
  */
 
 /* What comes in later turns of scales and zero points: few bytes a row, which no prefetcher sees in time. This far ahead: */
-INLINE int64_t turns_on(int64_t bytes) { return 2 * bytes + 128; }
+INLINE int64_t turns_on(int64_t bytes) { return bytes + 128; }
 
 /* Of the including file: scales_of() for ROWS rows, of which each has its scales `next` numbers after those of the one before. Asks for coming rows', too. */
 INLINE void scales_of_rows(const pare_dtype dtype, const pare_wmat *w, int64_t at, int64_t next, int64_t n, const float *x, float *out);
@@ -259,23 +264,33 @@ static void decode_rows(blocks_fn run, const pare_wmat *w, int64_t row0, int64_t
 {
     float scale[2][ROWS * VALUES], shift[2][ROWS * VALUES], x_scale[VALUES], sums[ROWS];
     int32_t zero[2][ROWS * VALUES];
-    _Alignas(64) float acc[ROWS][16];
+    _Alignas(64) float acc[TURNS][ROWS][16];
     const int64_t n = s->b1 * sp->each;
+    const bool panels = each || w->zero;
+    const int64_t turns = panels && (w->groups == 1 || n * TURNS > MOST) ? 1 : TURNS; /* a panel */
     panel p[2];
     for (int i = 0; i < 2; i++) p[i] = (panel){ scale[i], shift[i], zero[i] };
     if (sp->each == 1) memcpy(x_scale, s->x_scale, (size_t)n * 4);
     else spread(s->x_scale, s->b1, sp->each, x_scale);
-    s->acc = acc, s->fresh = true, s->apart = part * w->row_bytes;
+    for (int64_t i = 1; i < turns && panels; i++) memcpy(x_scale + i * n, x_scale, (size_t)n * 4);
+    s->fresh = true, s->apart = part * w->row_bytes;
     s->w = w->data + row0 * w->row_bytes;
-    if (each || w->zero) decode_panel(w, row0, part, n, sp->limbs, x_scale, &p[0]);
-    for (int64_t turn = 0; turn < part; turn++, s->w += w->row_bytes) {
-        if ((each || w->zero) && turn + 1 < part) decode_panel(w, row0 + turn + 1, part, n, sp->limbs, x_scale, &p[(turn + 1) % 2]);
-        s->p = p[turn % 2];
-        run(s);
-        sums_of_rows(acc, sums);
-        for (int i = 0; i < ROWS; i++) {
-            y[turn + i * part] = each ? sums[i] : sums[i] * pare_wmat_scale(w, w->scale_rows == 1 ? row0 + turn + i * part : 0);
+    for (int64_t turn = -turns; turn < part; turn += turns) {
+        const int64_t next = turn + turns, left = part - next, count = turn < 0 ? 0 : left < 0 ? part - turn : turns;
+        if (panels && left > 0) decode_panel(w, row0 + next, part, n * (left < turns ? left : turns), sp->limbs, x_scale, &p[next / turns % 2]);
+        const panel *at = &p[turn / turns % 2 != 0];
+        for (int64_t i = 0; i < count; i++, s->w += w->row_bytes) {
+            s->p = (panel){ at->scale + i * n, at->shift + i * n, at->zero + i * n };
+            s->acc = acc[i];
+            run(s);
         }
+        if (count == TURNS) sums_of_turns(acc, y + turn, part);
+        for (int64_t i = 0; i < count && count < TURNS; i++) {
+            sums_of_rows(acc[i], sums);
+            for (int r = 0; r < ROWS; r++) y[turn + i + r * part] = sums[r];
+        }
+        for (int64_t i = 0; i < count && !each; i++)
+            for (int r = 0; r < ROWS; r++) y[turn + i + r * part] *= pare_wmat_scale(w, w->scale_rows == 1 ? row0 + turn + i + r * part : 0);
     }
 }
 

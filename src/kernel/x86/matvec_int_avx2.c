@@ -210,6 +210,12 @@ static void sums_of_rows(float (*acc)[16], float *sums)
     for (int i = 0; i < ROWS; i++) sums[i] = pare_lanes_sum(acc[i]);
 }
 
+static void sums_of_turns(float (*acc)[ROWS][16], float *y, int64_t part)
+{
+    for (int t = 0; t < TURNS; t++)
+        for (int r = 0; r < ROWS; r++) y[t + r * part] = pare_lanes_sum(acc[t][r]);
+}
+
 void pare_matvec_int_avx2(const pare_wmat *w, int64_t row0, int64_t rows, const pare_mvact *x, float *y, int64_t y_stride)
 {
     matvec_int_rows(family_of, w->kind == PARE_W_U3 ? 2 : 1, w, row0, rows, x, y, y_stride);

@@ -371,6 +371,31 @@ static void sums_of_rows(float (*acc)[16], float *sums)
     for (int r = 0; r < ROWS; r++) sums[r] = out[r % 4 * 4 + r / 4 * 2];
 }
 
+/* Halves of two vectors beside one another, added: a | b, 8 lanes each. */
+INLINE __m512 added_halves(__m512 a, __m512 b)
+{
+    return _mm512_add_ps(_mm512_mask_blend_ps(0xff00, a, b), _mm512_shuffle_f32x4(a, b, 0x4e)); /* al bh + ah bl */
+}
+
+/* Four rows by four turns: a vector of 16 sums, four a part of 128 bits. */
+static void sums_of_turns(float (*acc)[ROWS][16], float *y, int64_t part)
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    for (int r0 = 0; r0 < ROWS; r0 += 4) {
+        __m512 four[4], two[2];
+        EACH(i, 4) { /* parts: 4 lanes of a turn */
+            float (*at)[16] = &acc[0][r0 + i];
+            const __m512 a = added_halves(_mm512_loadu_ps(at[0]), _mm512_loadu_ps(at[ROWS])), b = added_halves(_mm512_loadu_ps(at[2 * ROWS]), _mm512_loadu_ps(at[3 * ROWS]));
+            four[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+        }
+        EACH(i, 2) two[i] = _mm512_add_ps(_mm512_shuffle_ps(four[2 * i], four[2 * i + 1], 0x44), _mm512_shuffle_ps(four[2 * i], four[2 * i + 1], 0xee));
+        const __m512 sums = _mm512_add_ps(_mm512_shuffle_ps(two[0], two[1], 0x88), _mm512_shuffle_ps(two[0], two[1], 0xdd)); /* parts: four rows of a turn */
+        float out[16];
+        _mm512_storeu_ps(out, _mm512_permutexvar_ps(order, sums));
+        for (int i = 0; i < 4; i++) _mm_storeu_ps(y + (r0 + i) * part, _mm_loadu_ps(out + 4 * i));
+    }
+}
+
 void pare_matvec_int_avx512(const pare_wmat *w, int64_t row0, int64_t rows, const pare_mvact *x, float *y, int64_t y_stride)
 {
     matvec_int_rows(family_of, w->kind == PARE_W_U3 || w->kind == PARE_W_U2 ? 2 : 1, w, row0, rows, x, y, y_stride);
