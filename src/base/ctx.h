@@ -35,21 +35,12 @@ typedef pare_status (*pare_task_fn)(void *arg, int64_t i, int worker, pare_err *
 pare_status pare_parallel(pare_ctx *ctx, int64_t n, pare_task_fn fn, void *arg, pare_err *err);
 
 /*
- * What will be read next, in units: item i has units[i] of unit_bytes[i] bytes from at[i] on, all items after each other. Never read, only
- * asked for: the addresses need not be valid any more when that happens.
- */
-enum { PARE_AHEAD_MAX = 4 };
-typedef struct pare_ahead { int count; const uint8_t *at[PARE_AHEAD_MAX]; int64_t units[PARE_AHEAD_MAX]; size_t unit_bytes[PARE_AHEAD_MAX]; } pare_ahead;
-
-/*
  * Runs fn over all of [0, n), n < 2^31, in stretches [begin, end): for loops that read memory once, at the speed of memory. Every thread begins with a
  * part of its own and goes through it from front to back, so that its stretches follow each other in memory; stretches get shorter toward the end, and
  * who is done takes half of what another has left, so that all end together. Errors as in pare_parallel, if fn works through its stretch in order.
- * ahead (or NULL): what the next such loop will read, cut by its units in the same way. A thread that has nothing to do asks for the beginning of its
- * part while it waits.
  */
 typedef pare_status (*pare_stretch_fn)(void *arg, int64_t begin, int64_t end, int worker, pare_err *err);
-pare_status pare_parallel_stretches(pare_ctx *ctx, int64_t n, pare_stretch_fn fn, void *arg, const pare_ahead *ahead, pare_err *err);
+pare_status pare_parallel_stretches(pare_ctx *ctx, int64_t n, pare_stretch_fn fn, void *arg, pare_err *err);
 
 /*
  * One background task beside the pool (writing and hashing while the next rows are computed): at most one at a time.

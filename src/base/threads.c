@@ -16,10 +16,7 @@
 #include <string.h>
 #include "base/alloc.h"
 
-enum {
-    PIECES = 8,             /* of a thread's share, at least */
-    AHEAD_BYTES = 512 << 10 /* asked for ahead: half of a small second cache */
-};
+enum { PIECES = 8 }; /* of a thread's share, at least */
 
 /* What a thread has left of a loop of stretches: begin << 32 | end, in a cache line of its own. */
 typedef struct range { _Alignas(64) atomic_ullong at; } range;
@@ -33,7 +30,6 @@ typedef struct loop {
     int64_t n;
     range *ranges;        /* [threads] of stretches */
     int threads;
-    const pare_ahead *ahead;
     atomic_llong next;    /* index to hand out */
     atomic_llong lowest;  /* lowest index that failed so far, n = none */
     pthread_mutex_t lock; /* of st and err */
@@ -153,53 +149,14 @@ static void relax(void)
 #endif
 }
 
-/* Where a thread is in what it asks for ahead. */
-typedef struct asked { pare_ahead list; int item; size_t at, end, left; } asked;
-
-/* The beginning of the thread's part of the list, in the loop that follows. */
-static void ask_begin(asked *a, const pare_ahead *list, int worker, int threads)
-{
-    int64_t n = 0, first;
-    a->left = 0;
-    if (!list || list->count == 0) return;
-    a->list = *list;
-    for (int i = 0; i < list->count; i++) n += list->units[i];
-    first = n * worker / threads;
-    for (a->item = 0; a->item < list->count && first >= list->units[a->item]; a->item++) first -= list->units[a->item];
-    if (a->item == list->count) return;
-    a->at = (size_t)first * list->unit_bytes[a->item];
-    a->end = (size_t)list->units[a->item] * list->unit_bytes[a->item];
-    a->left = AHEAD_BYTES;
-    if (a->left > (size_t)(n / threads) * list->unit_bytes[a->item]) a->left = (size_t)(n / threads) * list->unit_bytes[a->item];
-}
-
-/* A few cache lines more, into the second cache. */
-static void ask_some(asked *a)
-{
-    for (int i = 0; i < 8 && a->left >= 64; i++) {
-        if (a->at >= a->end) {
-            if (++a->item >= a->list.count) {
-                a->left = 0;
-                return;
-            }
-            a->at = 0;
-            a->end = (size_t)a->list.units[a->item] * a->list.unit_bytes[a->item];
-        }
-        __builtin_prefetch(a->list.at[a->item] + a->at, 0, 2);
-        a->at += 64;
-        a->left -= 64;
-    }
-}
-
 /* Until a job of another generation is there, or the pool stops, or the time is over. */
-static void spin_for_work(struct pare_pool *pool, uint64_t seen, asked *next)
+static void spin_for_work(struct pare_pool *pool, uint64_t seen)
 {
     const double end = pare_now() + SPIN_SECONDS;
     do {
         for (int i = 0; i < 64; i++) {
             if (atomic_load(&pool->generation) != seen || atomic_load(&pool->stop)) return;
-            if (next->left >= 64) ask_some(next);
-            else relax();
+            relax();
         }
     } while (pare_now() < end);
 }
@@ -220,9 +177,8 @@ static void *worker_main(void *arg)
     struct worker *me = arg;
     struct pare_pool *pool = me->pool;
     uint64_t seen = 0;
-    asked next = {.left = 0};
     for (;;) {
-        if (pool->spin) spin_for_work(pool, seen, &next);
+        if (pool->spin) spin_for_work(pool, seen);
         pthread_mutex_lock(&pool->lock);
         while (!atomic_load(&pool->stop) && atomic_load(&pool->generation) == seen) {
             pool->sleepers++;
@@ -236,7 +192,6 @@ static void *worker_main(void *arg)
         pthread_mutex_unlock(&pool->lock);
         if (!job) continue;
         loop_run(job, me->index);
-        if (job->stretch) ask_begin(&next, job->ahead, me->index, job->threads);
         pthread_mutex_lock(&pool->lock);
         if (atomic_fetch_sub(&pool->running, 1) == 1 && pool->caller_sleeps) pthread_cond_signal(&pool->done);
         pthread_mutex_unlock(&pool->lock);
@@ -359,10 +314,10 @@ pare_status pare_parallel(pare_ctx *ctx, int64_t n, pare_task_fn fn, void *arg, 
     return run_loop(&job, err);
 }
 
-pare_status pare_parallel_stretches(pare_ctx *ctx, int64_t n, pare_stretch_fn fn, void *arg, const pare_ahead *ahead, pare_err *err)
+pare_status pare_parallel_stretches(pare_ctx *ctx, int64_t n, pare_stretch_fn fn, void *arg, pare_err *err)
 {
     if (n <= 0) return PARE_OK;
-    loop job = {.ctx = ctx, .stretch = fn, .arg = arg, .n = n, .ahead = ahead, .st = PARE_OK};
+    loop job = {.ctx = ctx, .stretch = fn, .arg = arg, .n = n, .st = PARE_OK};
     return run_loop(&job, err);
 }
 

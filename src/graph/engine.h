@@ -49,8 +49,8 @@ typedef struct pare_eweight {
     int64_t slice_rows;        /* > 0: too large to be held at once; computed and loaded by so many rows at a time */
 } pare_eweight;
 
-/* One thing to do: run a node, or keep the keys and values of a cross-attention. ahead: of a linear node, the next one that runs; else -1. */
-typedef struct pare_estep { int32_t node; bool store; int32_t ahead; } pare_estep;
+/* One thing to do: run a node, or keep the keys and values of a cross-attention. */
+typedef struct pare_estep { int32_t node; bool store; } pare_estep;
 
 typedef enum pare_part { PARE_PART_MEMORY = 0, PARE_PART_MAIN, PARE_PART_TAIL, PARE_PARTS } pare_part;
 
@@ -104,7 +104,6 @@ struct pare_engine {
     pare_query_block *blocks;  /* [cap_tokens] */
     int64_t n_blocks;
     pare_workspace ws;
-    pare_ahead ahead;          /* what ws.ahead points at while a linear node runs */
 
     PARE_VEC(pare_rope_table) ropes;
     PARE_VEC(pare_bias_table) biases;

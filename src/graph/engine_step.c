@@ -84,26 +84,12 @@ pare_status pare_x_each(const pare_exec *x, int64_t rows, int64_t cols, pare_row
 
 /* -------------------------------------------------------------------------------------------------------------- segments */
 
-/* A step of few tokens reads every weight once: while one linear node runs, threads without work may ask for the next one's weights. */
-static void look_ahead(pare_engine *e, const pare_estep *s)
-{
-    const pare_linear *w[PARE_AHEAD_MAX];
-    int count = 0;
-    e->ws.ahead = NULL;
-    if (s->ahead < 0 || e->x.tokens > PARE_MATVEC_MAX || e->ctx->threads == 1 || e->streaming) return;
-    const pare_gnode *next = &e->graph->nodes.at[s->ahead];
-    for (; count < ((const pare_op_linear *)next->attr)->count && count < PARE_AHEAD_MAX; count++) w[count] = pare_x_linear(&e->x, next->w[count]);
-    pare_linear_ahead(w, count, &e->ahead);
-    e->ws.ahead = &e->ahead;
-}
-
 pare_status pare_engine_run_step(pare_engine *e, const pare_estep *s, int64_t slot, pare_err *err)
 {
     const pare_gnode *node = &e->graph->nodes.at[s->node];
     const double start = e->times ? pare_now() : 0;
     pare_status st = pare_check_cancel(e->ctx, err);
     if (st != PARE_OK) return st;
-    look_ahead(e, s);
     st = s->store ? pare_attention_store(&e->x, node, slot, err) : node->op->forward(&e->x, node, err);
     if (e->times && !s->store && st == PARE_OK) pare_profile_note(e, s->node, pare_now() - start);
     return st;

@@ -73,7 +73,6 @@ typedef struct pare_workspace {
     void *at;
     size_t bytes;
     bool split; /* walks: in exact mode many tokens meet float weights by bf16 pieces, where the level does: numbers of 16 bits of mantissa, sums in f32 */
-    const pare_ahead *ahead; /* or NULL: weights of the next product of few tokens, for threads that wait (pare_linear_ahead()) */
 } pare_workspace;
 pare_status pare_workspace_need(pare_workspace *ws, size_t bytes, void **out, pare_err *err); /* 64-aligned; earlier contents are lost */
 void pare_workspace_clear(pare_workspace *ws);
@@ -87,8 +86,6 @@ void pare_workspace_clear(pare_workspace *ws);
 #define PARE_MATVEC_MAX 8
 pare_status pare_linear_forward(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x,
                                 int64_t x_stride, float *const *y, const int64_t *y_stride, pare_workspace *ws, pare_err *err);
-/* What a product with these layers reads, for few tokens; of the first PARE_AHEAD_MAX of them. */
-void pare_linear_ahead(const pare_linear *const *w, int count, pare_ahead *out);
 /* Can, and does so, what pare_workspace.split says. In linear_split.c; called by forward(). */
 bool pare_linear_can_split(const pare_ctx *ctx, const pare_linear *l, int64_t n);
 pare_status pare_linear_split(pare_ctx *ctx, const pare_linear *l, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride, pare_err *err);

@@ -181,32 +181,19 @@ static pare_status stretch(void *arg, int64_t begin, int64_t end, int worker, pa
     return st;
 }
 
-/* Rows that are handed out together: what kernels take at once, times what it takes for UNIT_BYTES. */
+/* Rows that are handed out together: what kernels take at once, times what it takes for UNIT_BYTES (of W_ANY, whose rows have no bytes of their own: about). */
 static int64_t rows_of_unit(const pare_wmat *w)
 {
-    const int64_t eight = 8 * (w->row_bytes > 0 ? w->row_bytes : 1);
+    const int64_t eight = 8 * (w->row_bytes > 0 ? w->row_bytes : w->cols > 0 ? w->cols : 1);
     return (UNIT_BYTES + eight - 1) / eight * 8;
 }
-
-static int64_t units_of(const pare_wmat *w) { return (w->rows + rows_of_unit(w) - 1) / rows_of_unit(w); }
 
 static void cut(job *j)
 {
     for (int i = 0; i < j->count; i++) {
-        j->unit_rows[i] = rows_of_unit(&j->layer[i]->w);
-        j->first_unit[i + 1] = j->first_unit[i] + units_of(&j->layer[i]->w);
-    }
-}
-
-void pare_linear_ahead(const pare_linear *const *w, int count, pare_ahead *out)
-{
-    out->count = 0;
-    for (int i = 0; i < count && i < PARE_AHEAD_MAX; i++) {
-        if (!w[i]->w.data || w[i]->w.row_bytes <= 0) return;
-        out->at[i] = w[i]->w.data;
-        out->units[i] = units_of(&w[i]->w);
-        out->unit_bytes[i] = (size_t)(rows_of_unit(&w[i]->w) * w[i]->w.row_bytes);
-        out->count++;
+        const int64_t rows = rows_of_unit(&j->layer[i]->w);
+        j->unit_rows[i] = rows;
+        j->first_unit[i + 1] = j->first_unit[i] + (j->layer[i]->w.rows + rows - 1) / rows;
     }
 }
 
@@ -245,7 +232,7 @@ static pare_status some_layers(job *j, pare_workspace *ws, pare_err *err)
         }
     }
     cut(j);
-    return pare_parallel_stretches(j->ctx, j->first_unit[j->count], stretch, j, ws->ahead, err);
+    return pare_parallel_stretches(j->ctx, j->first_unit[j->count], stretch, j, err);
 }
 
 static pare_status plain_forward(pare_ctx *ctx, const pare_linear *const *w, int count, pare_compute mode, int64_t n, const float *x,

@@ -51,7 +51,7 @@ static pare_status add_step(pare_engine *e, pare_part part, int32_t index, bool 
         s = &e->segments.at[e->segments.n - 1];
         memset(seen, 0, e->graph->weights.n);
     }
-    if (!PARE_VEC_PUSH(&e->steps, ((pare_estep){ .node = index, .store = store, .ahead = -1 }))) return pare_no_memory(err, "engine", sizeof(pare_estep));
+    if (!PARE_VEC_PUSH(&e->steps, ((pare_estep){ index, store }))) return pare_no_memory(err, "engine", sizeof(pare_estep));
     s->n++;
     return store ? PARE_OK : note_weights(e, s, node, seen, err);
 }
@@ -88,19 +88,6 @@ static pare_status plan_walk(pare_engine *e, uint8_t *seen, pare_err *err)
     return st;
 }
 
-/* After the last linear node of a token comes the next token's first one. */
-static void note_ahead(pare_engine *e)
-{
-    int32_t next = -1;
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = e->steps.n; i-- > 0;) {
-            pare_estep *s = &e->steps.at[i];
-            if (s->store || e->graph->nodes.at[s->node].op != &pare_gop_linear) continue;
-            s->ahead = next;
-            next = s->node;
-        }
-}
-
 pare_status pare_plan_steps(pare_engine *e, pare_err *err)
 {
     const pare_graph *g = e->graph;
@@ -119,7 +106,6 @@ pare_status pare_plan_steps(pare_engine *e, pare_err *err)
             PARE_TRY(add_step(e, part, (int32_t)i, false, seen, err));
             for (int o = 0; o < node->n_out && part == PARE_PART_MEMORY; o++) PARE_TRY(add_stores(e, node->out[o], seen, err));
         }
-    note_ahead(e);
 out:
     pare_dealloc(seen);
     return st;

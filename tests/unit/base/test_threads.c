@@ -86,26 +86,19 @@ static pare_status squares(void *arg, int64_t begin, int64_t end, int worker, pa
     return PARE_OK;
 }
 
-/* Every unit once, for every count and number of threads, whatever the loop is told of the memory that comes next: an address is not read. */
+/* Every unit once, for every count and number of threads. */
 static void stretches(void **state)
 {
-    static uint8_t memory[40 * 4096];
-    const pare_ahead lists[] = {
-        {.count = 0},
-        {.count = 2, .at = {memory, memory + 30 * 4096}, .units = {30, 10}, .unit_bytes = {4096, 4096}},
-        {.count = 3, .at = {(const uint8_t *)64, memory, (const uint8_t *)64}, .units = {1, 2, 0}, .unit_bytes = {1 << 20, 100, 0}},
-    };
     (void)state;
     for (int threads = 1; threads <= 9; threads += 2) {
         pare_ctx ctx;
         init(&ctx, threads);
         for (int round = 0; round < 60; round++) {
             job j = {.ctx = &ctx, .n = round < 20 ? round + 1 : 17 * round - 50, .fail_from = -1};
-            const pare_ahead *ahead = round % 4 < 3 ? &lists[round % 4] : NULL;
-            assert_ok(pare_parallel_stretches(&ctx, j.n, squares, &j, ahead, &err));
+            assert_ok(pare_parallel_stretches(&ctx, j.n, squares, &j, &err));
             for (int64_t i = 0; i < j.n; i++) assert_int_equal(j.done[i], i * i + 1);
         }
-        assert_ok(pare_parallel_stretches(&ctx, 0, squares, NULL, NULL, &err));
+        assert_ok(pare_parallel_stretches(&ctx, 0, squares, NULL, &err));
         pare_ctx_clear_base(&ctx);
     }
 }
@@ -121,13 +114,13 @@ static void lowest_error_of_stretches(void **state)
             char text[32];
             job j = {.ctx = &ctx, .n = 1000, .fail_from = fail_from};
             snprintf(text, sizeof text, "index %d", (int)fail_from);
-            assert_error(pare_parallel_stretches(&ctx, j.n, squares, &j, NULL, &err), PARE_ERR_DATA, text);
+            assert_error(pare_parallel_stretches(&ctx, j.n, squares, &j, &err), PARE_ERR_DATA, text);
             assert_string_equal(err.text, text);
             for (int64_t i = 0; i < fail_from; i++) assert_int_equal(j.done[i], i * i + 1);
         }
         pare_ctx_cancel(&ctx);
         job j = {.ctx = &ctx, .n = 1000, .fail_from = -1};
-        assert_error(pare_parallel_stretches(&ctx, j.n, squares, &j, NULL, &err), PARE_ERR_CANCELLED, "cancelled");
+        assert_error(pare_parallel_stretches(&ctx, j.n, squares, &j, &err), PARE_ERR_CANCELLED, "cancelled");
         pare_ctx_clear_base(&ctx);
     }
 }
@@ -136,7 +129,7 @@ static pare_status nested_stretches(void *arg, int64_t i, int worker, pare_err *
 {
     job j = {.ctx = arg, .n = 20, .fail_from = i == 5 ? 3 : -1};
     (void)worker;
-    return pare_parallel_stretches(arg, j.n, squares, &j, NULL, e);
+    return pare_parallel_stretches(arg, j.n, squares, &j, e);
 }
 
 static pare_status nested_loop(void *arg, int64_t i, int worker, pare_err *e)
@@ -248,7 +241,7 @@ static pare_status use_everything(void *arg)
     job j = {.ctx = &ctx, .n = 100, .fail_from = -1};
     if (st == PARE_OK) st = pare_parallel(&ctx, j.n, square, &j, NULL); /* without memory for a pool: serially */
     job k = {.ctx = &ctx, .n = 100, .fail_from = -1};
-    if (st == PARE_OK) st = pare_parallel_stretches(&ctx, k.n, squares, &k, NULL, NULL);
+    if (st == PARE_OK) st = pare_parallel_stretches(&ctx, k.n, squares, &k, NULL);
     if (st == PARE_OK) st = pare_background_new(&ctx, &bg, NULL);
     if (st == PARE_OK) st = pare_background_start(bg, count_up, &n, NULL);
     for (int i = 0; i < 100 && st == PARE_OK; i++)
