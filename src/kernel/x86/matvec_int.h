@@ -29,7 +29,7 @@ typedef struct span {
     const uint8_t *w;
     int64_t apart;
     const uint8_t *q;            /* limbs of the token from the panel's begin on */
-    const int32_t *sum;
+    const int32_t *sum;          /* by starts_of() */
     const float *x_scale;
     panel p;
     int64_t b0, b1, units;       /* units: of bytes that share a scale when lanes have their own, 1 or 2 */
@@ -40,6 +40,12 @@ typedef struct span {
 } span;
 
 typedef void (*blocks_fn)(const span *s);
+
+/*
+ * Of the including file: n sums of q (byte kinds: 0) as block loops want them, the same for all rows: in `out`, or where they are. May write up to
+ * 15 more.
+ */
+static const int32_t *starts_of(const pare_wmat *w, int limbs, const int32_t *sum, int64_t n, int32_t *out);
 
 /* The sums of ROWS rows from their lanes, as pare_lanes_sum(). */
 static void sums_of_rows(float (*acc)[16], float *sums);
@@ -264,6 +270,7 @@ static void decode_rows(blocks_fn run, const pare_wmat *w, int64_t row0, int64_t
 {
     float scale[2][ROWS * VALUES], shift[2][ROWS * VALUES], x_scale[VALUES], sums[ROWS];
     int32_t zero[2][ROWS * VALUES];
+    _Alignas(64) int32_t ready[MOST * 16];
     _Alignas(64) float acc[TURNS][ROWS][16];
     const int64_t n = s->b1 * sp->each;
     const bool panels = each || w->zero;
@@ -273,6 +280,7 @@ static void decode_rows(blocks_fn run, const pare_wmat *w, int64_t row0, int64_t
     if (sp->each == 1) memcpy(x_scale, s->x_scale, (size_t)n * 4);
     else spread(s->x_scale, s->b1, sp->each, x_scale);
     for (int64_t i = 1; i < turns && panels; i++) memcpy(x_scale + i * n, x_scale, (size_t)n * 4);
+    if (s->sum) s->sum = starts_of(w, sp->limbs, s->sum, s->b1 * (w->kind == PARE_W_U4 ? 16 : 8), ready);
     s->fresh = true, s->apart = part * w->row_bytes;
     s->w = w->data + row0 * w->row_bytes;
     for (int64_t turn = -turns; turn < part; turn += turns) {
@@ -317,7 +325,7 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
     /* Rows r, r + part, r + 2 part ...; then, where some are left, the last ROWS ones. Fewer rows than ROWS: each ROWS times, by itself. */
     const int64_t part = rows / ROWS, turns = part ? part + (rows % ROWS != 0) : rows;
     const int64_t most = MOST / sp.each < PANEL ? MOST / sp.each : PANEL; /* blocks a panel */
-    int32_t lane_at[16];
+    int32_t lane_at[16], ready[PANEL * 16 + 16];
     span s = { .units = w->group == 64 ? 2 : 1, .step = __builtin_ctzll((unsigned long long)sp.step), .lane_at = lane_at, .p = { scale, shift, zero } };
     for (int i = 0; i < 16; i++) lane_at[i] = lanes ? (int32_t)(i * lane_columns(w->kind) / sp.step) : i * (int)unit / 16;
     int64_t begin = 0;
@@ -349,7 +357,7 @@ INLINE void matvec_int_rows(const blocks_fn *(*family_of)(pare_wkind kind, int l
                 st.x = x_scale;
                 for (int64_t t = 0; t < tokens; t++) {
                     s.q = (const uint8_t *)x->q + (t0 + t) * x->q_stride + b0 * block_q;
-                    s.sum = x->sum ? x->sum + (t0 + t) * x->sum_stride + b0 * block_sums : NULL;
+                    s.sum = x->sum ? starts_of(w, x->limbs, x->sum + (t0 + t) * x->sum_stride + b0 * block_sums, n * block_sums, ready) : NULL;
                     s.x_scale = x->scale + (t0 + t) * x->scale_stride + b0;
                     s.acc = acc[t];
                     s.fresh = b0 == 0;

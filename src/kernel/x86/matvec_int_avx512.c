@@ -224,8 +224,7 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
     for (int64_t left = s->b1 - s->b0; left > 0; left--) {
         look_at(&at, zero, each);
         if (!each) at.x = _mm512_set1_ps(*at.x_scale);
-        const __m512i sum = LOAD(at.sum), less = split_sum(sum, limbs, zero_shift(PARE_W_U4));
-        const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, 3)) : none;
+        const __m512i sum = LOAD(at.sum), start = zero == MIDDLE ? sum : none;
         soon_of(&at, AHEAD);
         EACH(g, groups) {
             __m512i w[8];
@@ -242,8 +241,8 @@ INLINE void blocks_u4(const span *s, const int limbs, const int lanes, const int
             EACH(i, G) {
                 const int row = g * G + i;
                 const int32_t *z = at.zero + row * VALUES;
-                if (zero == ZEROS && lanes) DOT_LANES(v[i][limbs - 1], less, numbers(z, 1, lane_at));
-                else if (zero == ZEROS) DOT_ONE(v[i][limbs - 1], less, z);
+                if (zero == ZEROS && lanes) DOT_LANES(v[i][limbs - 1], sum, numbers(z, 1, lane_at));
+                else if (zero == ZEROS) DOT_ONE(v[i][limbs - 1], sum, z);
                 acc[row] = add_term(acc[row], joined(v[i], limbs), sum, &at, row, lanes, zero, each, lane_at);
             }
         }
@@ -281,8 +280,7 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
     for (int64_t b = s->b0; b < s->b1; b += 2) {
         look_at(&at, zero, each);
         if (!each) at.x = _mm512_mask_mov_ps(_mm512_set1_ps(at.x_scale[0]), 0xff00, _mm512_set1_ps(at.x_scale[1]));
-        const __m512i sum = LOAD(at.sum), less = split_sum(sum, limbs, zero_shift(PARE_W_U2));
-        const __m512i start = zero == MIDDLE ? _mm512_sub_epi32(none, _mm512_slli_epi32(sum, (unsigned)bits - 1)) : none;
+        const __m512i sum = LOAD(at.sum), start = zero == MIDDLE ? sum : none;
         if (bits == 2) soon_of(&at, AHEAD);
         else if (b % 4) soon_of(&at, 2 * AHEAD + 32); /* two units are three lines */
         else soon_of(&at, 2 * AHEAD), soon_of(&at, 2 * AHEAD + 64);
@@ -307,7 +305,7 @@ INLINE void blocks_u3u2(const span *s, const int bits, const int limbs, const in
             }
             EACH(i, G) {
                 const int row = g * G + i;
-                if (zero == ZEROS) DOT_LANES(v[i][limbs - 1], less, numbers(at.zero + row * VALUES, 1, lane_at));
+                if (zero == ZEROS) DOT_LANES(v[i][limbs - 1], sum, numbers(at.zero + row * VALUES, 1, lane_at));
                 acc[row] = add_term(acc[row], joined(v[i], limbs), sum, &at, row, 1, zero, each, lane_at);
             }
         }
@@ -369,6 +367,20 @@ static void sums_of_rows(float (*acc)[16], float *sums)
     float out[16];
     _mm512_storeu_ps(out, _mm512_add_ps(two, _mm512_shuffle_ps(two, two, 0xb1)));
     for (int r = 0; r < ROWS; r++) sums[r] = out[r % 4 * 4 + r / 4 * 2];
+}
+
+/* Times the middle of the codes, which every row begins with; for zero points split, negative (zero_as()); for shifts the sums. */
+static const int32_t *starts_of(const pare_wmat *w, int limbs, const int32_t *sum, int64_t n, int32_t *out)
+{
+    const bool u4 = w->kind == PARE_W_U4;
+    const __m512i middle = _mm512_set1_epi32(u4 ? -8 : w->kind == PARE_W_U3 ? -4 : -2);
+    if (w->shift) return sum;
+    for (int64_t i = 0; i < n; i += 16) {
+        const __m512i s = LOAD(sum + i);
+        _mm512_storeu_si512(out + i, !w->zero ? _mm512_mullo_epi32(s, middle) : limbs == 1 ? split_sum(s, 1, 0)
+                                     : u4 ? split_sum(s, 3, zero_shift(PARE_W_U4)) : split_sum(s, 3, zero_shift(PARE_W_U2)));
+    }
+    return out;
 }
 
 /* Halves of two vectors beside one another, added: a | b, 8 lanes each. */
