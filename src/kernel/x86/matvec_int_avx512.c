@@ -10,7 +10,13 @@
  * one more vpdpwssd: with one limb both fit in 16 bits (16 columns of an int8), with three they are split.
  *
  * What a row costs is instructions rather than waiting: a core whose other thread is busy decodes less than three a cycle. So operands
- * come from memory inside the instruction, two pointers serve all rows, and numbers of a panel lie at fixed distances.
+ * come from memory inside the instruction, two pointers serve all rows, and numbers of a panel lie at fixed distances. On a core to itself
+ * the two vector ports are the limit. A piece of a row (U4 U2 64 bytes, U3 96) takes of them, with a scale for 128 columns, and instructions in all:
+ *
+ *   exact     U4 13 of 20: 6 dots, 2 to unpack, 3 to join limbs, 2 for the term     U3 23 of 33: 12, 5, 3, 3     U2 22 of 29: 12, 4, 3, 3
+ *   fast      U4  6 of 11: 2 dots, 2 to unpack, 2 for the term                      U3 12 of 20:  4, 5, 3        U2 11 of 16:  4, 4, 3
+ *
+ * One sum for all limbs, shifted between them, would take one less, but its dots wait for one another and registers do not suffice for ten rows.
  */
 #include <immintrin.h>
 
