@@ -14,7 +14,9 @@
 #include <string.h>
 #include "graph/gemm_plan.h"
 
-enum { MAX_LAYERS = 16, TILES = 4, TASK_ROWS = TILES * PARE_GEMM_ROWS, GROUPS = 8 /* of tokens, for which a tile's weights stay in the first cache; 4 to 48 are alike */ };
+enum { MAX_LAYERS = 16, TILES = 4, TASK_ROWS = TILES * PARE_GEMM_ROWS,
+       GROUPS = 8,          /* of tokens, for which a tile's weights stay in the first cache; 4 to 48 are alike */
+       CALL = 4 };          /* groups in a call of a wide tile op, which costs about half a tile; more of them ask for weights in gusts */
 
 typedef struct layer {
     const pare_linear *l;
@@ -79,10 +81,15 @@ typedef struct rows_at {
     float *c;                /* [tile][token group][12 or 32 tokens][32] */
 } rows_at;
 
+static int tokens_of(const rows_at *a, int64_t g)
+{
+    return (int)clip(a->j->n - g * a->y->x->tokens, a->y->x->tokens);
+}
+
 /* y of the tokens of group g. */
 static void store(const rows_at *a, int64_t g)
 {
-    const int64_t group = a->y->x->tokens, t0 = g * group, tokens = clip(a->j->n - t0, group);
+    const int64_t group = a->y->x->tokens, t0 = g * group, tokens = tokens_of(a, g);
     for (int64_t t = 0; t < tokens; t++) {
         float *to = a->y->y + (t0 + t) * a->y->y_stride + a->r0;
         for (int i = 0; i < a->tiles; i++) {
@@ -103,7 +110,7 @@ static void fetch(const rows_at *a, const pare_gemm_block *b, int64_t g, int i)
     const pare_gemm_x *x = a->y->x;
     const bool last = b == &x->block[x->blocks - 1];
     const int64_t next_r0 = last ? a->r0 + TASK_ROWS : a->r0, next_rows = clip(a->y->l->w.rows - next_r0, TASK_ROWS);
-    const int64_t tokens = clip(a->j->n - g * x->tokens, x->tokens), rows = clip(a->rows - i * PARE_GEMM_ROWS, PARE_GEMM_ROWS);
+    const int64_t tokens = tokens_of(a, g), rows = clip(a->rows - i * PARE_GEMM_ROWS, PARE_GEMM_ROWS);
     pare_gemm_w_prefetch(a->y->l, last ? x->block : b + 1, next_r0, (int)next_rows, g * a->tiles + i, x->groups * a->tiles);
     const float *to = a->y->y + g * x->tokens * a->y->y_stride + a->r0 + i * PARE_GEMM_ROWS;
     for (int64_t t = 0; last && t < tokens; t++, to += a->y->y_stride)
@@ -116,7 +123,7 @@ static pare_gemm_tile tile_at(const rows_at *a, const pare_gemm_block *b, int64_
     const pare_gemm_x *x = a->y->x;
     const int64_t side = (b->seg0 * x->groups + g * b->segments) * x->tokens;
     pare_gemm_tile t = a->t[i];
-    t.tokens = (int)clip(a->j->n - g * x->tokens, x->tokens);
+    t.tokens = tokens_of(a, g);
     t.x = x->packed + (b->x_word0 * x->groups + g * b->x_words) * x->tokens;
     if (x->integer) t.x_scale = x->scale + side, t.x_sum = x->sum + side;
     t.c = a->c + (i * x->groups + g) * x->tokens * PARE_GEMM_ROWS;
@@ -132,13 +139,15 @@ static void multiply_groups(const rows_at *a, const pare_gemm_block *b, int64_t 
     const pare_kernels *k = a->j->k;
     const pare_gemm_form form = a->y->x->form;
     if (a->y->x->wide) {
-        for (int64_t g = g0; g < g1; g++) {
-            pare_gemm_tile t[TILES];
-            for (int i = 0; i < a->tiles; i++) {
-                t[i] = tile_at(a, b, g, i);
-                fetch(a, b, g, i);
-            }
-            (form == PARE_GEMM_WIDE_BF16 ? k->gemm_wide_bf16 : k->gemm_wide_i8)(t, a->tiles);
+        for (int64_t g = g0; g < g1;) {
+            pare_gemm_tile t[TILES * CALL];
+            int n = 0;
+            for (const int64_t end = g + clip(g1 - g, CALL); g < end && (n == 0 || tokens_of(a, g) == t[0].tokens); g++)
+                for (int i = 0; i < a->tiles; i++) {
+                    t[n++] = tile_at(a, b, g, i);
+                    fetch(a, b, g, i);
+                }
+            (form == PARE_GEMM_WIDE_BF16 ? k->gemm_wide_bf16 : k->gemm_wide_i8)(t, n);
         }
         return;
     }

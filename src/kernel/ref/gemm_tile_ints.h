@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The integer tiles: DOT(w, x) is the dot product of two words. Everything up to the difference is exact; the floats follow in one
- * order at every level: (w_scale * f32(difference)) * x_scale added to c; then w_shift * (x_scale * f32(x_sum)) taken off.
+ * order at every level: (x_scale * f32(difference)) * w_scale added to c; then w_shift * (x_scale * f32(x_sum)) taken off.
  */
 #include "kernel/level.h"
 
@@ -21,7 +21,7 @@
                     const int at = s * PARE_GEMM_ROWS + p * PARE_GEMM_PANEL;                                                   \
                     for (int r = 0; r < PARE_GEMM_PANEL; r++) {                                                                \
                         const int32_t d = sum[r] - (t->w_zero ? t->w_zero[at + r] : t->zero) * x_sum;                          \
-                        c[r] += t->w_scale[at + r] * (float)d * x_scale;                                                       \
+                        c[r] += x_scale * (float)d * t->w_scale[at + r];                                                       \
                         if (t->w_shift) c[r] -= t->w_shift[at + r] * (x_scale * (float)x_sum);                                 \
                     }                                                                                                          \
                 }                                                                                                              \

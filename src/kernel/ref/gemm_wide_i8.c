@@ -24,7 +24,7 @@ static void tile(const pare_gemm_tile *t)
                 const int at = s * PARE_GEMM_ROWS + p * PARE_GEMM_PANEL;
                 for (int r = 0; r < PARE_GEMM_PANEL; r++) {
                     const int32_t d = sum[r] - (t->w_zero ? t->w_zero[at + r] : 0) * x_sum;
-                    c[r] += t->w_scale[at + r] * (float)d * x_scale;
+                    c[r] += x_scale * (float)d * t->w_scale[at + r];
                     if (t->w_shift) c[r] -= t->w_shift[at + r] * (x_scale * (float)x_sum);
                 }
             }

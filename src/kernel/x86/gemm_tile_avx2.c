@@ -144,9 +144,9 @@ INLINE void add_segment(const pare_gemm_tile *t, int s, int p, int j0, const int
     for (int j = 0; j < n; j++) {
         const __m256 x = _mm256_broadcast_ss(x_scale + j);
         float *at_c = c + j * PARE_GEMM_ROWS;
-        const __m256 y0 = _mm256_mul_ps(scale0, _mm256_cvtepi32_ps(sum[j][0])), y1 = _mm256_mul_ps(scale1, _mm256_cvtepi32_ps(sum[j][1]));
-        _mm256_storeu_ps(at_c, _mm256_fmadd_ps(y0, x, _mm256_loadu_ps(at_c)));
-        _mm256_storeu_ps(at_c + 8, _mm256_fmadd_ps(y1, x, _mm256_loadu_ps(at_c + 8)));
+        const __m256 y0 = _mm256_mul_ps(x, _mm256_cvtepi32_ps(sum[j][0])), y1 = _mm256_mul_ps(x, _mm256_cvtepi32_ps(sum[j][1]));
+        _mm256_storeu_ps(at_c, _mm256_fmadd_ps(y0, scale0, _mm256_loadu_ps(at_c)));
+        _mm256_storeu_ps(at_c + 8, _mm256_fmadd_ps(y1, scale1, _mm256_loadu_ps(at_c + 8)));
     }
     if (!t->w_shift) return;
     const __m256 s0 = _mm256_loadu_ps(t->w_shift + at), s1 = _mm256_loadu_ps(t->w_shift + at + 8);

@@ -170,9 +170,9 @@ INLINE void add_segment(const pare_gemm_tile *t, int s, const int n, __m512i sum
     {
         const __m512 x = _mm512_set1_ps(x_scale[j]);
         float *c = out + j * PARE_GEMM_ROWS;
-        const __m512 y0 = _mm512_mul_ps(scale0, _mm512_cvtepi32_ps(sum[j][0])), y1 = _mm512_mul_ps(scale1, _mm512_cvtepi32_ps(sum[j][1]));
-        _mm512_storeu_ps(c, _mm512_fmadd_ps(y0, x, _mm512_loadu_ps(c)));
-        _mm512_storeu_ps(c + 16, _mm512_fmadd_ps(y1, x, _mm512_loadu_ps(c + 16)));
+        const __m512 y0 = _mm512_mul_ps(x, _mm512_cvtepi32_ps(sum[j][0])), y1 = _mm512_mul_ps(x, _mm512_cvtepi32_ps(sum[j][1]));
+        _mm512_storeu_ps(c, _mm512_fmadd_ps(y0, scale0, _mm512_loadu_ps(c)));
+        _mm512_storeu_ps(c + 16, _mm512_fmadd_ps(y1, scale1, _mm512_loadu_ps(c + 16)));
     }
     if (!t->w_shift) return;
     const int32_t *x_sum = t->x_sum + s * PARE_GEMM_TOKENS;
