@@ -40,13 +40,6 @@ static int bits_of(const pare_wmat *m)
     return m->kind == PARE_W_U4 ? 4 : m->kind == PARE_W_U3 ? 3 : m->kind == PARE_W_U2 ? 2 : 8;
 }
 
-/* What a byte of memory is turned by (xor) for a form of bytes: to u, or in the wide form to u - 128 if it has 8 bits. */
-static uint8_t turn_of(const pare_wmat *m, const pare_gemm_x *x)
-{
-    if (bits_of(m) < 8) return 0;
-    return (m->kind == PARE_W_I8) == (x->form == PARE_GEMM_U8) ? 128 : 0;
-}
-
 /* What the wide form takes off u, so that it is a signed byte: all of the zero point if it can. */
 static int32_t taken_off(const pare_wmat *m, int32_t zero)
 {
@@ -57,6 +50,22 @@ static int32_t taken_off(const pare_wmat *m, int32_t zero)
 static int32_t middle_of(const pare_wmat *w)
 {
     return 1 << (bits_of(w) - 1);
+}
+
+/*
+ * What is taken off every byte of codes for a form of bytes, so that it is u, or in the wide form u less `taken_off` where that is one number. Bytes of W_I8 are
+ * u - 128 already, and to take 128 off makes them u.
+ */
+static uint8_t off_of(const pare_wmat *m, const pare_gemm_x *x)
+{
+    if (bits_of(m) == 8) return (m->kind == PARE_W_I8) == (x->form == PARE_GEMM_U8) ? 128 : 0;
+    return x->wide && !m->shift && !m->zero ? (uint8_t)middle_of(m) : 0;
+}
+
+/* Does the wide form take another number off each row and group? */
+static bool off_differs(const pare_wmat *m, const pare_gemm_x *x)
+{
+    return x->integer && x->wide && bits_of(m) < 8 && m->zero && !m->shift;
 }
 
 static int32_t zero_at(const pare_wmat *w, int64_t i)
@@ -136,9 +145,9 @@ static void words_of(const pare_kernels *k, const pare_wmat *m, const pare_gemm_
     uint8_t flip;
     const uint8_t *u = codes_of(k, m, r, b->col0, b->cols, w, &flip);
     const int64_t first = r / m->scale_rows * m->groups;
-    const uint8_t turn = turn_of(m, x);
-    if (of_bytes(x) && turn) {
-        for (int64_t i = 0; i < b->cols; i++) w->codes[i] = u[i] ^ turn;
+    const uint8_t off = off_of(m, x);
+    if (of_bytes(x) && off) {
+        for (int64_t i = 0; i < b->cols; i++) w->codes[i] = (uint8_t)(u[i] - off);
         u = w->codes;
     }
     for (int32_t s = 0; s < b->segments; s++) {
@@ -164,22 +173,51 @@ static void panel_of(const pare_kernels *k, const pare_wmat *m, const pare_gemm_
     const bool floats = of_bf16(x) || x->form == PARE_GEMM_F32;
     const int bits = floats ? 8 : bits_of(m);
     const int64_t at = floats ? c * (x->form == PARE_GEMM_F32 ? 4 : 2) : bits == 3 ? c / 256 * 96 : c * bits / 8;
-    k->gemm_codes(bits, m->data + r * m->row_bytes + at, m->row_bytes, b->words, floats ? 0 : turn_of(m, x) * 0x01010101u, panel);
+    k->gemm_codes(bits, m->data + r * m->row_bytes + at, m->row_bytes, b->words, floats ? 0 : off_of(m, x), panel);
 }
 
-/* Scales and corrections of row i of 32 in every segment of the block. */
-static void corrections_of(const pare_wmat *m, const pare_gemm_x *x, const pare_gemm_block *b, int64_t r, int i, pare_gemm_w *w)
+/* Where scales of row r begin. */
+static int64_t first_of(const pare_wmat *m, int64_t r)
 {
-    const int64_t first = r / m->scale_rows * m->groups;
-    for (int32_t s = 0; s < b->segments; s++) w->scale[s * PARE_GEMM_ROWS + i] = scale_at(m, first + w->group[s]);
-    if (m->shift)
-        for (int32_t s = 0; s < b->segments; s++) w->shift[s * PARE_GEMM_ROWS + i] = m->shift[first + w->group[s]];
-    if (!x->wide && (m->shift || !m->zero)) return;
-    for (int32_t s = 0; s < b->segments; s++) {
-        const int32_t at = s * PARE_GEMM_ROWS + i, zero = zero_at(m, first + w->group[s]), off = x->wide ? taken_off(m, zero) : 0;
-        w->zero[at] = zero - off;
-        w->off[at] = (int8_t)off;
-        if (zero != off) w->zeros_left = true;
+    return (m->scale_rows == 1 ? r : r / m->scale_rows) * m->groups;
+}
+
+/* Scales of n rows in every segment of the block; 0 for the rest of 32. */
+static void scales_of(const pare_kernels *k, const pare_wmat *m, int segments, int64_t r0, int n, pare_gemm_w *w)
+{
+    const bool single = m->scale_dtype == PARE_F32;
+    uint16_t half[PARE_GEMM_WORDS * PARE_GEMM_ROWS];
+    if (n < PARE_GEMM_ROWS) memset(single ? (void *)w->scale : half, 0, (size_t)segments * PARE_GEMM_ROWS * (single ? 4 : 2));
+    for (int i = 0; i < n; i++) {
+        const int64_t first = first_of(m, r0 + i);
+        const uint8_t *from = (const uint8_t *)m->scale + first * (single ? 4 : 2);
+        if (single)
+            for (int s = 0; s < segments; s++) memcpy(&w->scale[s * PARE_GEMM_ROWS + i], from + (int64_t)w->group[s] * 4, 4);
+        else
+            for (int s = 0; s < segments; s++) memcpy(&half[s * PARE_GEMM_ROWS + i], from + (int64_t)w->group[s] * 2, 2);
+    }
+    if (single) return;
+    (m->scale_dtype == PARE_F16 ? k->f16_to_f32 : k->bf16_to_f32)(w->scale, half, (int64_t)segments * PARE_GEMM_ROWS);
+}
+
+/* Shifts and what is left of zero points of n rows in every segment of the block. */
+static void corrections_of(const pare_wmat *m, const pare_gemm_x *x, int segments, int64_t r0, int n, pare_gemm_w *w)
+{
+    const bool zeros = x->wide ? m->zero || (m->shift && bits_of(m) == 8) : !m->shift && m->zero;
+    const size_t all = (size_t)segments * PARE_GEMM_ROWS;
+    w->zeros_left = false;
+    if (m->shift && n < PARE_GEMM_ROWS) memset(w->shift, 0, all * sizeof *w->shift);
+    if (zeros && n < PARE_GEMM_ROWS) memset(w->zero, 0, all * sizeof *w->zero), memset(w->off, 0, all);
+    for (int i = 0; i < n; i++) {
+        const int64_t first = first_of(m, r0 + i);
+        for (int s = 0; m->shift && s < segments; s++) w->shift[s * PARE_GEMM_ROWS + i] = m->shift[first + w->group[s]];
+        for (int s = 0; zeros && s < segments; s++) {
+            const int at = s * PARE_GEMM_ROWS + i;
+            const int32_t zero = zero_at(m, first + w->group[s]), off = x->wide ? taken_off(m, zero) : 0;
+            w->zero[at] = zero - off;
+            w->off[at] = (int8_t)off;
+            if (zero != off) w->zeros_left = true;
+        }
     }
 }
 
@@ -187,7 +225,7 @@ static void corrections_of(const pare_wmat *m, const pare_gemm_x *x, const pare_
 static void finish_wide(const pare_kernels *k, const pare_wmat *m, const pare_gemm_x *x, const pare_gemm_block *b, int p, pare_gemm_w *w)
 {
     uint32_t *panel = w->panel + p * PARE_GEMM_PANEL_WORDS, *at = panel;
-    for (int32_t s = 0; x->integer && bits_of(m) < 8 && !m->shift && s < b->segments; s++) {
+    for (int32_t s = 0; off_differs(m, x) && s < b->segments; s++) {
         k->gemm_center(at, x->seg_words[b->seg0 + s], w->off + s * PARE_GEMM_ROWS + p * PARE_GEMM_PANEL);
         at += x->seg_words[b->seg0 + s] * PARE_GEMM_PANEL;
     }
@@ -208,22 +246,21 @@ void pare_gemm_w_pack(const pare_kernels *k, const pare_linear *l, const pare_ge
 {
     const pare_wmat *m = &l->w;
     const bool whole = in_one_step(m, x, b);
-    w->zeros_left = false;
     for (int32_t s = 0; x->integer && s < b->segments; s++) w->group[s] = (int32_t)(x->seg_col[b->seg0 + s] / m->group);
+    if (x->integer) {
+        scales_of(k, m, b->segments, r0, n, w);
+        corrections_of(m, x, b->segments, r0, n, w);
+    }
     for (int p = 0; p < 2; p++) {
         const bool step = whole && n >= (p + 1) * PARE_GEMM_PANEL;
         uint32_t *panel = w->panel + p * PARE_GEMM_PANEL_WORDS;
-        for (int i = 0; i < PARE_GEMM_PANEL; i++) {
+        for (int i = 0; !step && i < PARE_GEMM_PANEL; i++) {
             const int at = p * PARE_GEMM_PANEL + i;
             uint32_t *out = w->rows + i * PARE_GEMM_WORDS;
             if (at >= n) {
                 memset(out, 0, PARE_GEMM_WORDS * 4);
-                for (int32_t s = 0; x->integer && s < b->segments; s++)
-                    w->scale[s * PARE_GEMM_ROWS + at] = 0, w->zero[s * PARE_GEMM_ROWS + at] = 0, w->off[s * PARE_GEMM_ROWS + at] = 0, w->shift[s * PARE_GEMM_ROWS + at] = 0;
                 continue;
             }
-            if (x->integer) corrections_of(m, x, b, r0 + at, at, w);
-            if (step) continue;
             if (x->integer) {
                 words_of(k, m, x, b, r0 + at, w, out);
             } else if (of_bf16(x)) {

@@ -31,10 +31,17 @@ static inline uint32_t pare_gemm_code_word(const int bits, const uint8_t *row, i
     }
 }
 
+/* `off` taken from each byte: no borrow passes the bit that tops a byte, which is added apart. */
+static inline uint32_t pare_gemm_take(uint32_t word, uint8_t off)
+{
+    const uint32_t all = off * 0x01010101u, top = 0x80808080u;
+    return ((word | top) - (all & ~top)) ^ ((word ^ ~all) & top);
+}
+
 /* Words [from, words) of 16 rows. */
-static inline void pare_gemm_code_words(const int bits, const uint8_t *rows, int64_t stride, int64_t from, int64_t words, uint32_t flip, uint32_t *panel)
+static inline void pare_gemm_code_words(const int bits, const uint8_t *rows, int64_t stride, int64_t from, int64_t words, uint8_t off, uint32_t *panel)
 {
     for (int64_t i = from; i < words; i++)
-        for (int r = 0; r < 16; r++) panel[i * 16 + r] = pare_gemm_code_word(bits, rows + r * stride, i) ^ flip;
+        for (int r = 0; r < 16; r++) panel[i * 16 + r] = pare_gemm_take(pare_gemm_code_word(bits, rows + r * stride, i), off);
 }
 #endif

@@ -29,9 +29,9 @@ INLINE void transpose8(const uint8_t *rows, int64_t stride, __m256i v[8])
     }
 }
 
-INLINE void put(uint32_t *panel, int64_t word, __m256i v)
+INLINE void put(uint32_t *panel, int64_t word, __m256i v, uint8_t off)
 {
-    _mm256_storeu_si256((__m256i *)(void *)(panel + word * PARE_GEMM_PANEL), v);
+    _mm256_storeu_si256((__m256i *)(void *)(panel + word * PARE_GEMM_PANEL), _mm256_sub_epi8(v, _mm256_set1_epi8((char)off)));
 }
 
 /* In every word byte 0 of the result is byte `a` of v, and so on. */
@@ -72,7 +72,7 @@ INLINE __m256i spread3(__m256i own, __m256i both, const int i, const int high)
 }
 
 /* Whole steps of words; how many they are. */
-INLINE int64_t codes_half(const int bits, const uint8_t *rows, int64_t stride, int64_t words, uint32_t flip, uint32_t *panel)
+INLINE int64_t codes_half(const int bits, const uint8_t *rows, int64_t stride, int64_t words, uint8_t off, uint32_t *panel)
 {
     const int step = bits == 8 ? 8 : bits == 4 ? 16 : bits == 3 ? 64 : 32, bytes = bits == 3 ? 96 : 32;
     int64_t at = 0;
@@ -85,30 +85,29 @@ INLINE int64_t codes_half(const int bits, const uint8_t *rows, int64_t stride, i
         }
 #pragma GCC unroll 64
         for (int i = 0; i < step; i++) {
-            if (bits == 8) put(panel, at + i, _mm256_xor_si256(v[i], _mm256_set1_epi32((int)flip)));
-            else if (bits == 4) put(panel, at + i, spread4(v[i / 2], i % 2));
-            else if (bits == 2) put(panel, at + i, spread2(v[i / 4], i % 4));
-            else put(panel, at + i, spread3(v[i / 4], both[i % 32 / 4], i % 4, i / 32));
+            if (bits == 8) put(panel, at + i, v[i], off);
+            else if (bits == 4) put(panel, at + i, spread4(v[i / 2], i % 2), off);
+            else if (bits == 2) put(panel, at + i, spread2(v[i / 4], i % 4), off);
+            else put(panel, at + i, spread3(v[i / 4], both[i % 32 / 4], i % 4, i / 32), off);
         }
     }
     return at;
 }
 
-INLINE void codes(const int bits, const uint8_t *rows, int64_t stride, int64_t words, uint32_t flip, uint32_t *panel)
+INLINE void codes(const int bits, const uint8_t *rows, int64_t stride, int64_t words, uint8_t off, uint32_t *panel)
 {
-    const int64_t at = codes_half(bits, rows, stride, words, flip, panel);
-    codes_half(bits, rows + 8 * stride, stride, words, flip, panel + 8);
-    for (int64_t i = 0; bits != 8 && flip && i < at * PARE_GEMM_PANEL; i++) panel[i] ^= flip;
-    pare_gemm_code_words(bits, rows, stride, at, words, flip, panel);
+    const int64_t at = codes_half(bits, rows, stride, words, off, panel);
+    codes_half(bits, rows + 8 * stride, stride, words, off, panel + 8);
+    pare_gemm_code_words(bits, rows, stride, at, words, off, panel);
 }
 
-void pare_gemm_codes_avx2(int bits, const uint8_t *rows, int64_t stride, int64_t words, uint32_t flip, uint32_t *panel)
+void pare_gemm_codes_avx2(int bits, const uint8_t *rows, int64_t stride, int64_t words, uint8_t off, uint32_t *panel)
 {
     switch (bits) {
-    case 2: codes(2, rows, stride, words, flip, panel); return;
-    case 3: codes(3, rows, stride, words, flip, panel); return;
-    case 4: codes(4, rows, stride, words, flip, panel); return;
-    default: codes(8, rows, stride, words, flip, panel); return;
+    case 2: codes(2, rows, stride, words, off, panel); return;
+    case 3: codes(3, rows, stride, words, off, panel); return;
+    case 4: codes(4, rows, stride, words, off, panel); return;
+    default: codes(8, rows, stride, words, off, panel); return;
     }
 }
 

@@ -23,9 +23,9 @@ INLINE void load16(const uint8_t *rows, int64_t stride, int64_t bytes, __m512i v
     transpose16(v);
 }
 
-INLINE void put(uint32_t *panel, int64_t word, __m512i v)
+INLINE void put(uint32_t *panel, int64_t word, __m512i v, __m512i off)
 {
-    _mm512_storeu_si512((void *)(panel + word * PARE_GEMM_PANEL), v);
+    _mm512_storeu_si512((void *)(panel + word * PARE_GEMM_PANEL), _mm512_sub_epi8(v, off));
 }
 
 /* Fields of `bits` bits from bit `first` of each word on, one to a byte, for multishift: bytes of a pair of words. */
@@ -37,15 +37,15 @@ INLINE __m512i fields(const int bits, const int first)
 }
 
 /* A word of packed codes is `per` words of bytes; `left` of them count. */
-INLINE void spread(const int bits, const int per, __m512i v, int64_t word, int64_t left, uint32_t *panel)
+INLINE void spread(const int bits, const int per, __m512i v, int64_t word, int64_t left, __m512i off, uint32_t *panel)
 {
     const __m512i mask = _mm512_set1_epi8((char)((1 << bits) - 1));
 #pragma GCC unroll 4
     for (int i = 0; i < per; i++)
-        if (i < left) put(panel, word + i, _mm512_and_si512(_mm512_multishift_epi64_epi8(fields(bits, 4 * bits * i), v), mask));
+        if (i < left) put(panel, word + i, _mm512_and_si512(_mm512_multishift_epi64_epi8(fields(bits, 4 * bits * i), v), mask), off);
 }
 
-INLINE void packed_codes(const int bits, const uint8_t *rows, int64_t stride, int64_t words, uint32_t *panel)
+INLINE void packed_codes(const int bits, const uint8_t *rows, int64_t stride, int64_t words, __m512i off, uint32_t *panel)
 {
     const int per = 8 / bits;
     int64_t i = 0;
@@ -53,12 +53,12 @@ INLINE void packed_codes(const int bits, const uint8_t *rows, int64_t stride, in
         __m512i v[16];
         load16(rows, stride, 64, v);
 #pragma GCC unroll 16
-        for (int j = 0; j < 16; j++) spread(bits, per, v[j], i + j * per, per, panel);
+        for (int j = 0; j < 16; j++) spread(bits, per, v[j], i + j * per, per, off, panel);
     }
     if (i < words) {
         __m512i v[16];
         load16(rows, stride, (words - i) * bits / 2, v);
-        for (int j = 0; i + j * per < words; j++) spread(bits, per, v[j], i + j * per, words - i - j * per, panel);
+        for (int j = 0; i + j * per < words; j++) spread(bits, per, v[j], i + j * per, words - i - j * per, off, panel);
     }
 }
 
@@ -70,7 +70,7 @@ INLINE __m512i fields3(const int a, const int b, const int c, const int d)
 }
 
 /* 64 words of three bits from 96 bytes. */
-INLINE void codes3(const uint8_t *rows, int64_t stride, int64_t words, uint32_t *panel)
+INLINE void codes3(const uint8_t *rows, int64_t stride, int64_t words, __m512i off, uint32_t *panel)
 {
     const __m512i of_own = _mm512_set1_epi32(0x0300ffff), seven = _mm512_set1_epi8(7);
     for (int64_t i = 0; i < words; i += 64, rows += 96) {
@@ -83,37 +83,36 @@ INLINE void codes3(const uint8_t *rows, int64_t stride, int64_t words, uint32_t 
             const int high = j / 32, bit = j % 4 * 8;
             const __m512i a = _mm512_multishift_epi64_epi8(fields3(bit, bit + 5, bit, bit + 3), own[j / 4]);
             const __m512i b = _mm512_multishift_epi64_epi8(fields3(bit, bit, bit + 3 * high, bit + 4 + high), both[j % 32 / 4]);
-            if (j < left) put(panel, i + j, _mm512_and_si512(_mm512_ternarylogic_epi32(of_own, a, b, 0xca), seven)); /* of_own ? a : b */
+            if (j < left) put(panel, i + j, _mm512_and_si512(_mm512_ternarylogic_epi32(of_own, a, b, 0xca), seven), off); /* of_own ? a : b */
         }
     }
 }
 
-INLINE void words8(const uint8_t *rows, int64_t stride, int64_t words, uint32_t flip, uint32_t *panel)
+INLINE void words8(const uint8_t *rows, int64_t stride, int64_t words, __m512i off, uint32_t *panel)
 {
-    const __m512i turn = _mm512_set1_epi32((int)flip);
     for (int64_t i = 0; i < words; i += 16, rows += 64) {
         __m512i v[16];
         load16(rows, stride, (words - i) * 4, v);
 #pragma GCC unroll 16
         for (int j = 0; j < 16; j++)
-            if (i + j < words) put(panel, i + j, _mm512_xor_si512(v[j], turn));
+            if (i + j < words) put(panel, i + j, v[j], off);
     }
 }
 
-void pare_gemm_codes_avx512(int bits, const uint8_t *rows, int64_t stride, int64_t words, uint32_t flip, uint32_t *panel)
+void pare_gemm_codes_avx512(int bits, const uint8_t *rows, int64_t stride, int64_t words, uint8_t off, uint32_t *panel)
 {
+    const __m512i all = _mm512_set1_epi8((char)off);
     switch (bits) {
-    case 2: packed_codes(2, rows, stride, words, panel); break;
-    case 3: codes3(rows, stride, words, panel); break;
-    case 4: packed_codes(4, rows, stride, words, panel); break;
-    default: words8(rows, stride, words, flip, panel); return;
+    case 2: packed_codes(2, rows, stride, words, all, panel); return;
+    case 3: codes3(rows, stride, words, all, panel); return;
+    case 4: packed_codes(4, rows, stride, words, all, panel); return;
+    default: words8(rows, stride, words, all, panel); return;
     }
-    for (int64_t i = 0; flip && i < words * PARE_GEMM_PANEL; i++) panel[i] ^= flip;
 }
 
 void pare_gemm_transpose_avx512(const uint32_t *rows, int64_t stride, int64_t words, uint32_t *panel)
 {
-    words8((const uint8_t *)rows, stride * 4, words, 0, panel);
+    words8((const uint8_t *)rows, stride * 4, words, _mm512_setzero_si512(), panel);
 }
 
 void pare_gemm_interleave_avx512(const uint8_t *rows, int64_t stride, int64_t words, uint32_t *out)

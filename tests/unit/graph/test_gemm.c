@@ -320,10 +320,10 @@ static void test_forms(void **unused)
 
 static struct { const pare_kernels *k; int64_t w, x, rows; } count;
 
-static void count_codes(int bits, const uint8_t *rows, int64_t stride, int64_t words, uint32_t flip, uint32_t *panel)
+static void count_codes(int bits, const uint8_t *rows, int64_t stride, int64_t words, uint8_t off, uint32_t *panel)
 {
     count.w += words * PARE_GEMM_PANEL;
-    count.k->gemm_codes(bits, rows, stride, words, flip, panel);
+    count.k->gemm_codes(bits, rows, stride, words, off, panel);
 }
 
 static void count_transpose(const uint32_t *rows, int64_t stride, int64_t words, uint32_t *panel)
