@@ -16,7 +16,7 @@
 
 enum { MAX_LAYERS = 16, TILES = 4, TASK_ROWS = TILES * PARE_GEMM_ROWS,
        GROUPS = 8,          /* of tokens, for which a tile's weights stay in the first cache; 4 to 48 are alike */
-       CALL = 4 };          /* groups in a call of a wide tile op, which costs about half a tile; more of them ask for weights in gusts */
+       CALL = 4 };          /* groups in a call of a wide tile op, which costs about half a tile; 1 to 4 are alike in a whole model, 8 slower */
 
 typedef struct layer {
     const pare_linear *l;
