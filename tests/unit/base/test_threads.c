@@ -51,25 +51,6 @@ static void loops(void **state)
     }
 }
 
-/* Whatever the timing, the lowest failing index is reported and everything below it was done. */
-static void lowest_error(void **state)
-{
-    (void)state;
-    for (int threads = 1; threads <= 8; threads++) {
-        pare_ctx ctx;
-        init(&ctx, threads);
-        for (int64_t fail_from = 0; fail_from < 300; fail_from += 7) {
-            char text[32];
-            job j = {.ctx = &ctx, .n = 1000, .fail_from = fail_from};
-            snprintf(text, sizeof text, "index %d", (int)fail_from);
-            assert_error(pare_parallel(&ctx, j.n, square, &j, &err), PARE_ERR_DATA, text);
-            assert_string_equal(err.text, text);
-            for (int64_t i = 0; i < fail_from; i++) assert_int_equal(j.done[i], i * i);
-        }
-        pare_ctx_clear_base(&ctx);
-    }
-}
-
 /* ---------------------------------------------------------------------------------------------------------- stretches */
 
 /* Like square(), each unit once, in order; a stretch ends at its first unit that fails. */
@@ -103,24 +84,22 @@ static void stretches(void **state)
     }
 }
 
-/* The lowest failing unit is the one that is reported, and everything below it was done. */
-static void lowest_error_of_stretches(void **state)
+/* Either loop: whatever the timing, the lowest failing index is reported and everything below it was done. */
+static void lowest_error(void **state)
 {
     (void)state;
     for (int threads = 1; threads <= 8; threads++) {
         pare_ctx ctx;
         init(&ctx, threads);
-        for (int64_t fail_from = 0; fail_from < 300; fail_from += 7) {
-            char text[32];
-            job j = {.ctx = &ctx, .n = 1000, .fail_from = fail_from};
-            snprintf(text, sizeof text, "index %d", (int)fail_from);
-            assert_error(pare_parallel_stretches(&ctx, j.n, squares, &j, &err), PARE_ERR_DATA, text);
-            assert_string_equal(err.text, text);
-            for (int64_t i = 0; i < fail_from; i++) assert_int_equal(j.done[i], i * i + 1);
-        }
-        pare_ctx_cancel(&ctx);
-        job j = {.ctx = &ctx, .n = 1000, .fail_from = -1};
-        assert_error(pare_parallel_stretches(&ctx, j.n, squares, &j, &err), PARE_ERR_CANCELLED, "cancelled");
+        for (int64_t fail_from = 0; fail_from < 300; fail_from += 7)
+            for (int by_stretches = 0; by_stretches < 2; by_stretches++) {
+                char text[32];
+                job j = {.ctx = &ctx, .n = 1000, .fail_from = fail_from};
+                snprintf(text, sizeof text, "index %d", (int)fail_from);
+                assert_error(by_stretches ? pare_parallel_stretches(&ctx, j.n, squares, &j, &err) : pare_parallel(&ctx, j.n, square, &j, &err), PARE_ERR_DATA, text);
+                assert_string_equal(err.text, text);
+                for (int64_t i = 0; i < fail_from; i++) assert_int_equal(j.done[i], i * i + by_stretches);
+            }
         pare_ctx_clear_base(&ctx);
     }
 }
@@ -166,6 +145,8 @@ static void cancelling(void **state)
         assert_ok(pare_check_cancel(&ctx, &err));
         assert_error(pare_parallel(&ctx, 1000, cancel_at_10, &ctx, &err), PARE_ERR_CANCELLED, "cancelled");
         assert_error(pare_check_cancel(&ctx, &err), PARE_ERR_CANCELLED, "cancelled");
+        job j = {.ctx = &ctx, .n = 1000, .fail_from = -1};
+        assert_error(pare_parallel_stretches(&ctx, j.n, squares, &j, &err), PARE_ERR_CANCELLED, "cancelled");
         pare_ctx_clear_base(&ctx);
     }
 }
@@ -306,7 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loops),      cmocka_unit_test(lowest_error), cmocka_unit_test(nested),    cmocka_unit_test(cancelling),
-        cmocka_unit_test(stretches),  cmocka_unit_test(lowest_error_of_stretches),
+        cmocka_unit_test(stretches),
         cmocka_unit_test(one_thread_makes_none), cmocka_unit_test(background), cmocka_unit_test(no_memory), cmocka_unit_test(allocation),
         cmocka_unit_test(memory_peak),
     };
