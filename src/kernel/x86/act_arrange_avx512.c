@@ -69,41 +69,27 @@ INLINE void sums_of(const int8_t *out, const int limbs, const int planes, int32_
     _mm512_storeu_si512(sum, s);
 }
 
-static void planes4_3(int64_t cols, const int32_t *q, int8_t *out, int32_t *sum)
+/* Three limbs, 2 or 4 planes: 64 columns of each make a unit. */
+INLINE void planes_3(const int planes, int64_t cols, const int32_t *q, int8_t *out, int32_t *sum)
 {
-    const __m512i upper = places_of(4, 8, 0), low = places_of(4, 8, 2); /* the latter twice: limb 0 once more behind it */
-    for (int64_t c = 0; c < cols; c += 256, out += 768) {
+    const __m512i upper = places_of(planes, 32 / planes, 0), low = places_of(planes, 32 / planes, 2); /* the latter twice: limb 0 once more behind it */
+    for (int64_t c = 0; c < cols; c += 64 * planes, out += 192 * planes) {
         __m512i v[8], last[8];
-        for (int i = 0; i < 8; i++) {
+        for (int i = 0; i < 2 * planes; i++) {
             const __m512i a = columns32(q, c + 32 * i, cols), b = columns32(q, c + 32 * i + 16, cols);
             v[i] = _mm512_permutex2var_epi8(a, upper, b);
             last[i] = _mm512_permutex2var_epi8(a, low, b);
         }
         int8_t both[512];
-        transposed_words(v, out);
-        transposed_words(last, both);
-        for (int p = 0; p < 4; p++) _mm512_storeu_si512(out + 512 + 64 * p, LOAD(both + 64 * p));
-        if (sum) sums_of(out, 3, 4, sum), sum += 16;
+        if (planes == 4) transposed_words(v, out), transposed_words(last, both);
+        else transposed_parts(v, out, 1), transposed_parts(last, both, 1);
+        for (int p = 0; p < planes; p++) _mm512_storeu_si512(out + (2 * planes + p) * 64, LOAD(both + 64 * p));
+        if (sum) sums_of(out, 3, planes, sum), sum += 16;
     }
 }
 
-static void planes2_3(int64_t cols, const int32_t *q, int8_t *out, int32_t *sum)
-{
-    const __m512i upper = places_of(2, 16, 0), low = places_of(2, 16, 2);
-    for (int64_t c = 0; c < cols; c += 128, out += 384) {
-        __m512i v[4], last[4];
-        for (int i = 0; i < 4; i++) {
-            const __m512i a = columns32(q, c + 32 * i, cols), b = columns32(q, c + 32 * i + 16, cols);
-            v[i] = _mm512_permutex2var_epi8(a, upper, b);
-            last[i] = _mm512_permutex2var_epi8(a, low, b);
-        }
-        int8_t both[256];
-        transposed_parts(v, out, 1);
-        transposed_parts(last, both, 1);
-        for (int p = 0; p < 2; p++) _mm512_storeu_si512(out + 256 + 64 * p, LOAD(both + 64 * p));
-        if (sum) sums_of(out, 3, 2, sum), sum += 16;
-    }
-}
+static void planes4_3(int64_t cols, const int32_t *q, int8_t *out, int32_t *sum) { planes_3(4, cols, q, out, sum); }
+static void planes2_3(int64_t cols, const int32_t *q, int8_t *out, int32_t *sum) { planes_3(2, cols, q, out, sum); }
 
 static void planes4_1(int64_t cols, const int8_t *q, int8_t *out, int32_t *sum)
 {
